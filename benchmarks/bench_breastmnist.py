@@ -1,0 +1,99 @@
+"""BreastMNIST, five seeds: the frozen recipe of ``mednb.train`` beside the official table.
+
+Trains on the training images, follows the validation images and looks at the test images once,
+after the last epoch of a seed. The recipe was chosen by cross-validation inside training and
+validation images (see ``TRIED``), never by a test figure.
+Writes ``breastmnist.json`` beside itself; ``MEDNB_DATA`` says where the data is.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from table import record
+
+import mednb
+from mednb.metrics import classification, published
+
+RESULT = Path(__file__).with_name("breastmnist.json")
+#: What was tried before the recipe was frozen: AUC of one network with mirror averaging on folds of
+#: training and validation images together, two of four folds or all (155 or 156 held-out images a
+#: fold, so a difference below 0.02 says little). No test figure was used to choose. An earlier
+#: recipe (three members, 60 epochs) was dropped for taking 183 s a seed; its first two seeds had
+#: reached test AUC 0.902 and 0.885 before the network was made cheaper.
+TRIED = {
+    "width 24 at full resolution, batch 64, rate 3e-3, 50 epochs": (0.887,),
+    "batch 32, rate 2e-3, dropout 0.2, decay 0.05, 60 epochs": (0.867, 0.857),
+    "the same, 15 epochs on simulated lesions first, then 40": (0.872, 0.902),
+    "batch 64, dropout 0.4, decay 0.1": (0.881, 0.909),
+    "the same, another seed": (0.883, 0.875),
+    "with the average of the weights over epochs, 0.9": (0.887, 0.912),
+    "the same, 15 epochs on simulated lesions first": (0.881,),
+    "pooled before BatchNorm, 45 epochs": (0.886, 0.915, 0.869, 0.862),
+    "the same, half the augmentation": (0.875, 0.908, 0.867, 0.880),
+}
+
+
+def run(seed: int) -> dict[str, float]:
+    """Train one seed and return its test figures as MedMNIST defines them."""
+    dataset = mednb.data.load("breastmnist")
+    start = time.perf_counter()
+    model, histories = mednb.train.train_small(
+        dataset.train, val=dataset.val, classes=2, seed=seed, verbose=False
+    )
+    seconds = time.perf_counter() - start
+    score = np.asarray(model.predict(dataset.test.images, verbose=0))[:, 1]
+    truth = dataset.test.labels
+    val = np.asarray(model.predict(dataset.val.images, verbose=0))[:, 1]
+    return {
+        "seed": seed,
+        "auc": classification.auc(truth, score, task="binary"),
+        "acc": classification.accuracy(truth, score, task="binary"),
+        "val_auc": classification.auc(dataset.val.labels, val, task="binary"),
+        "single_val_auc": float(np.mean([h["val_auc"][-1] for h in histories])),
+        "seconds": round(seconds, 1),
+    }
+
+
+def main() -> None:
+    """Run all seeds, print and keep the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    seeds = parser.parse_args().seeds
+    runtime = mednb.setup(seed=0)
+    results = []
+    for seed in range(seeds):
+        results.append(run(seed))
+        print(json.dumps(results[-1]), flush=True)
+    auc, acc = (np.array([r[k] for r in results]) for k in ("auc", "acc"))
+    spread = {
+        k: float(v.std(ddof=1)) if seeds > 1 else 0.0 for k, v in (("auc", auc), ("acc", acc))
+    }
+    content = {
+        "recipe": asdict(mednb.train.SMALL),
+        "tried": {name: list(auc) for name, auc in TRIED.items()},
+        "runtime": repr(runtime),
+        "n_test": 156,
+        "seeds": results,
+        "mean": {"auc": float(auc.mean()), "acc": float(acc.mean())},
+        "sd": spread,
+    }
+    RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    ours = {
+        "Method": f"mednb.train.train_small, {seeds} seeds",
+        "AUC": f"{auc.mean():.3f} (SD {spread['auc']:.3f}; {auc.min():.3f} to {auc.max():.3f})",
+        "ACC": f"{acc.mean():.3f} (SD {spread['acc']:.3f})",
+        "s a seed": f"{np.mean([r['seconds'] for r in results]):.0f}",
+    }
+    table = [
+        {"Method": name, "AUC": f"{a:.3f}", "ACC": f"{b:.3f}", "s a seed": ""}
+        for name, (a, b) in published.medmnist_row("breastmnist").items()
+    ]
+    record("breastmnist", [ours, *table], note="156 test images; ACC at 0.5. Seeds in the JSON.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The command line: ``mednb doctor | data | run | lab | test | build``.
+
+Each command is one module, imported when it is asked for, so that ``mednb --help`` stays quick.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mednb import __version__
+from mednb.errors import MednbError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments
+        What follows ``mednb`` on the command line; ``sys.argv[1:]`` when None.
+
+    Returns
+    -------
+    int
+        The exit code: 0 all right, 1 something failed, 2 the command cannot be done as given.
+    """
+    options = vars(_parser().parse_args(arguments))
+    try:
+        module = importlib.import_module(f"mednb.cli.{options.pop('module')}")
+        return int(module.main(**options))
+    except MednbError as error:
+        print(f"mednb: {error}", file=sys.stderr)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("mednb"):  # our own mistake, which needs its traceback
+            raise
+        print(
+            f"mednb: Expected the package {error.name!r} in {sys.prefix}. Received: none. "
+            f"In the course's folder, `python course.py run` installs everything in .venv; "
+            f"use that one's Python.",
+            file=sys.stderr,
+        )
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mednb", description="Run the course and look after it.")
+    parser.add_argument("--version", action="version", version=f"mednb {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    doctor = commands.add_parser("doctor", help="what this machine has, and what is wrong with it")
+    doctor.set_defaults(module="doctor")
+
+    data = commands.add_parser("data", help="list the data sets, or fetch some")
+    data.set_defaults(module="data")
+    data.add_argument("names", nargs="*", help="data sets to fetch; none lists all")
+    data.add_argument("--size", type=int, default=28, help="image size in pixels (default: 28)")
+
+    run = commands.add_parser("run", help="execute the notebooks")
+    run.set_defaults(module="run")
+    run.add_argument("names", nargs="*", help="notebooks, such as 01 (default: all)")
+    run.add_argument("--out", type=Path, help="folder of the executed copies (default: _build)")
+    run.add_argument("--in-place", action="store_true", help="write back to notebooks/ what passed")
+    run.add_argument("--timeout", type=int, default=600, help="seconds a cell may take")
+    run.add_argument("--online", action="store_true", help="let notebooks download data")
+
+    lab = commands.add_parser("lab", help="open JupyterLab on your own copies in workspace/")
+    lab.set_defaults(module="lab")
+    lab.add_argument("--build-only", action="store_true", help="make the copies, open nothing")
+    lab.add_argument("--no-open", action="store_true", help="start JupyterLab without a browser")
+
+    test = commands.add_parser("test", help="lint, types, layers, unit tests, notebooks")
+    test.set_defaults(module="checks")
+    test.add_argument("steps", nargs="*", help="steps to run (default: all)")
+
+    build = commands.add_parser("build", help="for developers: write generated files anew")
+    build.set_defaults(module="build")
+    build.add_argument("what", choices=["lock"], help="lock: the lock files and environment.yml")
+    build.add_argument("--upgrade", action="store_true", help="newest versions, not those locked")
+    return parser

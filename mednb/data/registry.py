@@ -1,0 +1,160 @@
+"""Every data set by name. A new one is one more :class:`Entry`."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from mednb.data import lesions, medmnist
+from mednb.errors import MednbError, UnknownNameError
+from mednb.types import Dataset
+
+__all__ = ["Entry", "Names", "load", "names"]
+
+
+class _Load(Protocol):
+    def __call__(self, *, root: str | os.PathLike[str] | None, size: int) -> Dataset: ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One data set that :func:`load` knows.
+
+    Parameters
+    ----------
+    name
+        What :func:`load` takes.
+    simulated
+        True when we make it, False when it shows patients or tissue.
+    task
+        ``"binary"``, ``"multi-class"``, ``"multi-label"`` or ``"ordinal"``.
+    sizes
+        Edge lengths in pixels it exists at; empty when any is made.
+    license
+        The terms it comes under.
+    read
+        Makes the :class:`~mednb.types.Dataset`.
+    """
+
+    name: str
+    simulated: bool
+    task: str
+    sizes: tuple[int, ...]
+    license: str
+    read: _Load
+
+    def __str__(self) -> str:
+        kind = "simulated" if self.simulated else "real"
+        pixels = ", ".join(map(str, self.sizes)) or "any size"
+        return f"{kind:<9}  {self.task:<11}  {pixels:<16}  {self.license}"
+
+
+class Names(Mapping[str, Entry]):
+    """The data sets by name; prints as a table."""
+
+    def __init__(self, entries: Mapping[str, Entry], note: str = "") -> None:
+        self._entries, self._note = dict(entries), note
+
+    def __getitem__(self, name: str) -> Entry:
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        width = max(map(len, self))
+        lines = [f"{name:<{width}}  {entry}" for name, entry in self.items()]
+        return "\n".join([*lines, *([self._note] if self._note else [])])
+
+    def _repr_markdown_(self) -> str:
+        lines = ["| name | kind | task | pixels | licence |", "|:--|:--|:--|:--|:--|"]
+        for name, e in self.items():
+            kind = "simulated" if e.simulated else "real"
+            pixels = ", ".join(map(str, e.sizes)) or "any size"
+            lines.append(f"| `{name}` | {kind} | {e.task} | {pixels} | {e.license} |")
+        return "\n".join([*lines, *(["", self._note] if self._note else [])])
+
+
+def names() -> Names:
+    """Return every data set that :func:`load` knows, simulated ones marked.
+
+    Without the package medmnist only the simulated ones are known, and the table says so.
+    """
+    found = dict(_SIMULATED)
+    try:
+        found.update(_medmnist())
+    except MednbError as error:
+        return Names(found, note=str(error))
+    return Names(found)
+
+
+def load(name: str, *, root: str | os.PathLike[str] | None = None, size: int = 28) -> Dataset:
+    """Load a data set by name: simulated at once, real from disk or by a verified download.
+
+    Parameters
+    ----------
+    name
+        One of :func:`names`, for example ``"lesions"`` or ``"breastmnist"``.
+    root
+        Folder to look in first; default ``MEDNB_DATA``, else the user's cache folder.
+    size
+        Edge length of an image in pixels.
+
+    Returns
+    -------
+    Dataset
+        Three splits that share no group and no image; images ``(N, H, W, C)`` uint8 in 0..255
+        (volumes ``(N, D, H, W, C)``), memory-mapped when the set is large.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such data set.
+    DataError
+        When it does not exist at this size, or a file is corrupt.
+    DownloadError
+        When it is not on this machine and cannot be fetched; :class:`OfflineError` when
+        ``MEDNB_OFFLINE`` forbids it, :class:`ChecksumError` when the file is not the published one.
+    """
+    if name in _SIMULATED:
+        return _SIMULATED[name].read(root=root, size=size)
+    real = _medmnist()
+    if name not in real:
+        raise UnknownNameError("data set", name, [*_SIMULATED, *real])
+    return real[name].read(root=root, size=size)
+
+
+def _medmnist() -> dict[str, Entry]:
+    return {
+        name: Entry(
+            name=name,
+            simulated=False,
+            task=medmnist.task(name),
+            sizes=medmnist.sizes(name),
+            license=about["license"],
+            read=_bind(name),
+        )
+        for name, about in medmnist.info().items()
+    }
+
+
+def _bind(name: str) -> _Load:
+    def read(*, root: str | os.PathLike[str] | None, size: int) -> Dataset:
+        return medmnist.load(name, root=root, size=size)
+
+    return read
+
+
+_SIMULATED = {
+    "lesions": Entry(
+        name="lesions",
+        simulated=True,
+        task="multi-class",
+        sizes=(),
+        license=lesions.LICENSE,
+        read=lesions.load,
+    ),
+}

@@ -1,0 +1,18 @@
+"""Networks and what they are measured against, one file a topic.
+
+Loaded when first asked for: ``convolution`` and ``features`` need no Keras.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["augment", "cnn", "convolution", "features", "patches", "pooling"]
+
+if TYPE_CHECKING:
+    from mednb.models import augment, cnn, convolution, features, patches, pooling
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return importlib.import_module(f"mednb.models.{name}")
+    raise AttributeError(f"module 'mednb.models' has no attribute {name!r}")

@@ -1,0 +1,480 @@
+"""Hand-crafted features and a linear classifier: the baseline that a network has to beat.
+
+Until about 2012 a computer-aided diagnosis program was made like this: an expert wrote down what
+to measure, a program measured it, and a classifier weighed the measurements. Notebook 00 explains
+every step; notebook 02 compares its networks with :func:`baseline`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
+from skimage.filters import threshold_multiotsu
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from mednb.errors import DataError, ShapeError, UnknownNameError
+from mednb.types import Dataset, Split
+
+__all__ = [
+    "CLASSIFIERS",
+    "C_GRID",
+    "FEATURES",
+    "Baseline",
+    "Feature",
+    "baseline",
+    "dark_region",
+    "extract",
+    "measure",
+    "names",
+    "shuffled_labels",
+]
+
+Grey = NDArray[np.uint8]
+Real = NDArray[np.float64]
+
+#: Strengths tried on the validation split; a small C keeps the weights small.
+C_GRID = (0.001, 0.01, 0.1, 1.0, 10.0)
+
+#: Grey levels the co-occurrence matrix counts: 256 would leave a 28-pixel image nearly no pair.
+_LEVELS = 16
+
+#: Smaller sides leave no room for the neighbourhoods below.
+_LEAST_SIDE = 16
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One number measured on an image.
+
+    Parameters
+    ----------
+    name
+        Short name, unique.
+    kind
+        ``"intensity"``, ``"texture"``, ``"shape"`` or ``"behind"``.
+    unit
+        Grey levels, share of the image, or 1 for a pure number.
+    meaning
+        What it measures, in one phrase.
+    """
+
+    name: str
+    kind: str
+    unit: str
+    meaning: str
+
+
+#: What :func:`extract` measures, in the order of its columns.
+FEATURES: tuple[Feature, ...] = (
+    Feature("mean", "intensity", "grey level", "mean brightness"),
+    Feature("sd", "intensity", "grey level", "spread of brightness"),
+    Feature("skewness", "intensity", "1", "long dark tail (< 0) or bright tail (> 0)"),
+    Feature("p5", "intensity", "grey level", "5th percentile: the dark parts"),
+    Feature("p95", "intensity", "grey level", "95th percentile: the bright parts"),
+    Feature("fall", "intensity", "grey level", "upper half minus lower half: loss with depth"),
+    Feature("contrast", "texture", "1", "co-occurrence: squared step to the next pixel"),
+    Feature("homogeneity", "texture", "1", "co-occurrence: share of small steps"),
+    Feature("correlation", "texture", "1", "co-occurrence: likeness of neighbours"),
+    Feature("energy", "texture", "1", "co-occurrence: a few pairs of levels dominate"),
+    Feature("lbp_flat", "texture", "1", "binary patterns: share of flat spots"),
+    Feature("lbp_edge", "texture", "1", "binary patterns: share of straight edges"),
+    Feature("lbp_mixed", "texture", "1", "binary patterns: share of irregular spots"),
+    Feature("gradient", "texture", "grey level/px", "mean gradient magnitude"),
+    Feature("upright", "texture", "1", "share of gradient energy across the beam"),
+    Feature("area", "shape", "1", "dark region: share of the image"),
+    Feature("width", "shape", "1", "dark region: width / image width"),
+    Feature("height", "shape", "1", "dark region: height / image height"),
+    Feature("taller", "shape", "1", "dark region: log2(height / width)"),
+    Feature("eccentricity", "shape", "1", "dark region: 0 for a circle, 1 for a line"),
+    Feature("solidity", "shape", "1", "dark region: area / area of its convex hull"),
+    Feature("circularity", "shape", "1", "dark region: 4 pi area / perimeter^2"),
+    Feature("central", "shape", "1", "dark region: distance from the middle / image side"),
+    Feature("darkness", "shape", "grey level", "surroundings minus dark region"),
+    Feature("inner_sd", "shape", "grey level", "spread of brightness inside the dark region"),
+    Feature("margin", "shape", "grey level/px", "mean gradient on the dark region's outline"),
+    Feature("behind", "behind", "grey level", "below minus beside: shadow < 0 < enhancement"),
+)
+
+
+def names() -> tuple[str, ...]:
+    """Return the feature names in the order of the columns of :func:`extract`."""
+    return tuple(feature.name for feature in FEATURES)
+
+
+def extract(images: ArrayLike) -> Real:
+    """Measure :data:`FEATURES` on each image. Nothing is learnt and nothing is random.
+
+    Parameters
+    ----------
+    images
+        ``(N, H, W)`` or ``(N, H, W, 1)`` uint8 in 0..255, sides of at least 16 pixels.
+
+    Returns
+    -------
+    ndarray
+        ``(N, F)`` float64, finite; units as :data:`FEATURES` says.
+
+    Raises
+    ------
+    ShapeError
+        When the images are not grey, or too small.
+    DataError
+        When they are not uint8.
+    """
+    grey = _checked(images)
+    each = np.array([_measure(image) for image in grey])
+    # Co-occurrence features come for all images at once; they stand first among the textures.
+    at = [feature.kind for feature in FEATURES].index("texture")
+    return np.hstack([each[:, :at], _co_occurrence(grey), each[:, at:]])
+
+
+def dark_region(image: ArrayLike) -> NDArray[np.uint8]:
+    """Outline what is darkest at its depth: the guess at a lesion that the shape features use.
+
+    Smooth; subtract the median of each row, because tissue layers and attenuation change
+    brightness with depth; split by Otsu's threshold; of the dark components keep the one with the
+    largest sum of darkness, weighted towards the middle.
+
+    Parameters
+    ----------
+    image
+        ``(H, W)`` or ``(H, W, 1)`` uint8 in 0..255.
+
+    Returns
+    -------
+    ndarray
+        ``(H, W)`` uint8, 1 inside. All 0 for an image without any contrast.
+
+    Raises
+    ------
+    ShapeError, DataError
+        As :func:`extract`.
+
+    References
+    ----------
+    Otsu, A threshold selection method from gray-level histograms, IEEE Trans. SMC 9(1):62-66
+    (1979), doi:10.1109/TSMC.1979.4310076. Explained in notebook 00.
+    """
+    return _dark_region(_checked(np.asarray(image)[None])[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """A classifier fitted to hand-crafted features, and what it said about the test split.
+
+    Parameters
+    ----------
+    model
+        The fitted scikit-learn estimator; it takes what :func:`extract` returns.
+    C
+        The strength chosen on the validation split.
+    validation
+        C -> AUC on the validation split.
+    scores
+        ``(N, K)`` probabilities of the test split, rows sum to 1.
+    """
+
+    model: Any
+    C: float
+    validation: dict[float, float]
+    scores: Real
+
+
+def measure(dataset: Dataset) -> dict[str, Real]:
+    """Return :func:`extract` of each split: ``{"train": (N, F), "val": ..., "test": ...}``."""
+    return {name: extract(getattr(dataset, name).images) for name in ("train", "val", "test")}
+
+
+def baseline(
+    dataset: Dataset,
+    *,
+    seed: int = 0,
+    classifier: str = "logistic",
+    measured: Mapping[str, Real] | None = None,
+) -> Baseline:
+    """Fit a classifier on features of ``train``, choose C on ``val``, apply it once to ``test``.
+
+    Parameters
+    ----------
+    dataset
+        Grey images of a task with one label a case.
+    seed
+        Of the folds that calibrate an SVM; the rest is not random.
+    classifier
+        One of :data:`CLASSIFIERS`: ``"logistic"`` or ``"svm"`` (Gaussian kernel).
+    measured
+        What :func:`measure` returned for ``dataset``, to save measuring again.
+
+    Returns
+    -------
+    Baseline
+        Give its ``scores`` to :func:`mednb.metrics.classification.evaluate`.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such classifier.
+    DataError
+        When the task has several labels a case.
+
+    Notes
+    -----
+    Explained in notebook 00; notebook 02 computes it again as the result to beat.
+    """
+    if classifier not in CLASSIFIERS:
+        raise UnknownNameError("classifier", classifier, CLASSIFIERS)
+    _one_label(dataset)
+    x = measure(dataset) if measured is None else measured
+    models, validation = {}, {}
+    with _one_thread():
+        for C in C_GRID:
+            model = CLASSIFIERS[classifier](C, dataset.train, seed)
+            models[C] = model.fit(x["train"], dataset.train.labels)
+            validation[C] = _auc(dataset.val.labels, model.predict_proba(x["val"]))
+    best = max(C_GRID, key=lambda C: validation[C])
+    scores = models[best].predict_proba(x["test"])
+    return Baseline(model=models[best], C=best, validation=validation, scores=scores)
+
+
+def shuffled_labels(
+    dataset: Dataset, *, C: float, n: int, seed: int, measured: Mapping[str, Real] | None = None
+) -> Real:
+    """Negative control: fit ``n`` times to training labels that were permuted among groups.
+
+    Parameters
+    ----------
+    dataset
+        As for :func:`baseline`.
+    C
+        The strength of the logistic regression.
+    n
+        Number of permutations. One is not enough: features go together, so a single meaningless
+        model may be far from 0.5 on either side; only their mean is at 0.5.
+    seed
+        Of the permutations.
+    measured
+        As for :func:`baseline`.
+
+    Returns
+    -------
+    ndarray
+        ``(n,)`` AUC on the test split, 0..1.
+
+    Raises
+    ------
+    DataError
+        When the task has several labels a case.
+
+    References
+    ----------
+    Ojala and Garriga, Permutation tests for studying classifier performance, JMLR 11:1833-1863
+    (2010). Explained in notebook 00.
+    """
+    _one_label(dataset)
+    x = measure(dataset) if measured is None else measured
+    rng = np.random.default_rng(seed)
+    _, first, group = np.unique(dataset.train.groups, return_index=True, return_inverse=True)
+    of_group = dataset.train.labels[first]
+    aucs = []
+    with _one_thread():
+        for _ in range(n):
+            labels = rng.permutation(of_group)[group]
+            model = _logistic(C, dataset.train, seed).fit(x["train"], labels)
+            aucs.append(_auc(dataset.test.labels, model.predict_proba(x["test"])))
+    return np.array(aucs)
+
+
+def _one_thread() -> Any:
+    """Matrices this small are slower on several threads, and their sums depend on the number."""
+    return threadpool_limits(1)
+
+
+def _one_label(dataset: Dataset) -> None:
+    if dataset.train.labels.ndim != 1:
+        raise DataError(
+            f"Expected one label a case. Received: a {dataset.task} task, labels of shape "
+            f"{dataset.train.labels.shape}. Fit one model for each label."
+        )
+
+
+def _logistic(C: float, train: Split, seed: int) -> Any:
+    del train, seed  # a convex problem has one solution, whatever the start
+    return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=5000))
+
+
+def _svm(C: float, train: Split, seed: int) -> Any:
+    """Return an SVM with probabilities by Platt's sigmoid, from folds that keep groups whole."""
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
+    return CalibratedClassifierCV(
+        make_pipeline(StandardScaler(), SVC(C=C)),
+        cv=list(folds.split(train.images, train.labels, train.groups)),
+        ensemble=False,
+    )
+
+
+#: Name -> function that makes an unfitted classifier from (C, train, seed).
+CLASSIFIERS: dict[str, Callable[[float, Split, int], Any]] = {
+    "logistic": _logistic,
+    "svm": _svm,
+}
+
+
+def _auc(labels: NDArray[np.int64], scores: Real) -> float:
+    if scores.shape[1] == 2:
+        return float(roc_auc_score(labels, scores[:, 1]))
+    return float(roc_auc_score(labels, scores, multi_class="ovr"))
+
+
+def _checked(images: ArrayLike) -> Grey:
+    grey = np.asarray(images)
+    if grey.ndim == 4 and grey.shape[3] == 1:
+        grey = grey[..., 0]
+    if grey.ndim != 3 or min(grey.shape[1:]) < _LEAST_SIDE:
+        raise ShapeError(
+            f"Expected grey images (N, H, W) or (N, H, W, 1) with sides of {_LEAST_SIDE} pixels or "
+            f"more. Received: shape {np.shape(images)}. Average the channels of a colour image."
+        )
+    if grey.dtype != np.uint8:
+        raise DataError(f"Expected images of type uint8 in 0..255. Received: {grey.dtype}.")
+    return np.ascontiguousarray(grey)
+
+
+def _measure(image: Grey) -> Real:
+    dx, dy = (_sobel(image, dx=x, dy=1 - x) for x in (1, 0))
+    slope = np.hypot(dx, dy)
+    region = _dark_region(image)
+    return np.array(
+        [
+            *_intensity(image),
+            *_texture(image, dx, slope),
+            *_shape(image, region, slope),
+            _behind(image, region),
+        ]
+    )
+
+
+def _sobel(image: Grey, *, dx: int, dy: int) -> Real:
+    """Return the derivative in grey levels a pixel."""
+    return np.asarray(cv2.Sobel(image, cv2.CV_64F, dx, dy, ksize=3, scale=1 / 8))
+
+
+def _intensity(image: Grey) -> list[float]:
+    half = len(image) // 2
+    mean, sd = float(image.mean()), float(image.std())
+    third = float(((image - mean) ** 3).mean())
+    return [
+        mean,
+        sd,
+        third / sd**3 if sd > 0 else 0.0,
+        *(float(q) for q in np.percentile(image, [5, 95])),
+        float(image[:half].mean() - image[-half:].mean()),
+    ]
+
+
+def _co_occurrence(images: Grey) -> Real:
+    """Return contrast, homogeneity, correlation and energy, ``(N, 4)``, means of four directions.
+
+    Haralick et al., Textural features for image classification, IEEE Trans. SMC 3(6):610-621
+    (1973), doi:10.1109/TSMC.1973.4309314.
+    """
+    angles = [0, np.pi / 4, np.pi / 2, 3 * np.pi / 4]
+    pairs = [
+        graycomatrix(x, [1], angles, levels=_LEVELS, symmetric=True, normed=True)
+        for x in images // (256 // _LEVELS)
+    ]
+    # One call for all images: to graycoprops their matrices are further directions.
+    stacked = np.concatenate(pairs, axis=3)
+    wanted = ("contrast", "homogeneity", "correlation", "energy")
+    return np.column_stack(
+        [graycoprops(stacked, name).reshape(len(images), -1).mean(axis=1) for name in wanted]
+    )
+
+
+def _texture(image: Grey, dx: Real, slope: Real) -> list[float]:
+    # Rotation-invariant patterns: 0 and 8 are flat spots, 3 to 5 straight edges, 9 all the rest.
+    pattern = local_binary_pattern(image, 8, 1, method="uniform")
+    share = np.bincount(pattern.astype(np.intp).ravel(), minlength=10) / pattern.size
+    energy = float((slope**2).sum())
+    return [
+        float(share[0] + share[8]),
+        float(share[3:6].sum()),
+        float(share[9]),
+        float(slope.mean()),
+        float((dx**2).sum()) / energy if energy > 0 else 0.5,
+    ]
+
+
+def _dark_region(image: Grey) -> Grey:
+    h, w = image.shape
+    smooth = cv2.GaussianBlur(image.astype(np.float32), (0, 0), min(h, w) / 35)
+    level = smooth - np.median(smooth, axis=1, keepdims=True)
+    if np.ptp(level) < 1:
+        return np.zeros_like(image)
+    # Three classes: with two, speckle beside the lesion falls into the dark one.
+    dark = (level < threshold_multiotsu(level, classes=3, nbins=64)[0]).astype(np.uint8)
+    _, component = cv2.connectedComponents(dark, connectivity=4)
+    weight = np.maximum(-level, 0) * np.outer(np.hanning(h + 2)[1:-1], np.hanning(w + 2)[1:-1])
+    score = np.bincount(component.ravel(), weights=weight.ravel())
+    score[0] = -1  # what is not dark
+    return np.asarray(component == score.argmax(), dtype=np.uint8)
+
+
+def _shape(image: Grey, region: Grey, slope: Real) -> list[float]:
+    if not region.any():
+        return [0.0] * 11
+    h, w = region.shape
+    (contour,), _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    _, _, width, height = cv2.boundingRect(contour)
+    # Along the centres of the outermost pixels; a line of pixels encloses nothing.
+    enclosed, hull = cv2.contourArea(contour), cv2.contourArea(cv2.convexHull(contour))
+    perimeter = cv2.arcLength(contour, closed=True)
+    m = cv2.moments(region, binaryImage=True)
+    off = np.hypot(m["m01"] / m["m00"] - (h - 1) / 2, m["m10"] / m["m00"] - (w - 1) / 2)
+    outline = region - cv2.erode(region, np.ones((3, 3), np.uint8))
+    side = 4 * max(1, round(min(h, w) / 28)) + 1
+    ring = cv2.dilate(region, np.ones((side, side), np.uint8)) - region
+    inside = image[region > 0]
+    around = image[ring > 0].mean() if ring.any() else inside.mean()
+    return [
+        len(inside) / region.size,
+        width / w,
+        height / h,
+        float(np.log2(height / width)),
+        _eccentricity(m),
+        enclosed / hull if hull > 0 else 1.0,
+        4 * np.pi * enclosed / perimeter**2 if perimeter > 0 else 1.0,
+        float(off / min(h, w)),
+        float(around - inside.mean()),
+        float(inside.std()),
+        float(slope[outline > 0].mean()),
+    ]
+
+
+def _eccentricity(m: dict[str, float]) -> float:
+    """Return sqrt(1 - small/large) of the two eigenvalues of the second central moments."""
+    spread = np.hypot(m["mu20"] - m["mu02"], 2 * m["mu11"])
+    both = m["mu20"] + m["mu02"]
+    return float(np.sqrt(2 * spread / (both + spread))) if both > 0 else 0.0
+
+
+def _behind(image: Grey, region: Grey) -> float:
+    """Return the mean below the region minus the mean beside that, at the same depths."""
+    rows, columns = np.nonzero(region)
+    # One row is left out: the margin itself is neither lesion nor what lies behind.
+    if not len(rows) or rows.max() + 2 >= len(region):
+        return 0.0
+    strip = image[rows.max() + 2 :].astype(np.float64)
+    below = np.zeros(region.shape[1], np.bool_)
+    below[columns.min() : columns.max() + 1] = True
+    return 0.0 if below.all() else float(strip[:, below].mean() - strip[:, ~below].mean())

@@ -1,0 +1,317 @@
+"""What flows through the course: ``Split``, ``Dataset`` and ``Clip``, checked when made."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from itertools import combinations
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mednb.errors import DataError, LeakageError, ShapeError
+
+__all__ = ["Card", "Clip", "Dataset", "Split", "check_disjoint", "content_digests"]
+
+#: Bytes of images hashed at a time, so that a memory-mapped set never has to fit in memory.
+_BLOCK_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part (train, validation or test) of a data set; cases stand along the first axis.
+
+    Parameters
+    ----------
+    images
+        ``(N, H, W, C)`` uint8 in 0..255, or ``(N, D, H, W, C)`` for volumes. May be a memory map.
+    labels
+        ``(N,)`` int64 class numbers; ``(N, L)`` of 0 and 1 for a multi-label task.
+    groups
+        ``(N,)`` str: whom a case belongs to (patient or phantom). A group never crosses splits.
+    masks
+        ``(N, H, W)`` uint8, 0 = background.
+    clips
+        ``(N, T, H, W, C)`` uint8 in 0..255.
+    targets
+        Named arrays with ``N`` rows each, for anything measured rather than classified.
+    digests
+        ``(N,)`` content hashes as :func:`content_digests` makes them; computed when needed.
+
+    Raises
+    ------
+    ShapeError
+        When an array has the wrong axes or the wrong number of cases.
+    DataError
+        When an array has the wrong type, or no case at all.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    groups: NDArray[np.str_]
+    masks: NDArray[np.uint8] | None = None
+    clips: NDArray[np.uint8] | None = None
+    targets: Mapping[str, NDArray[Any]] | None = None
+    digests: NDArray[np.bytes_] | None = None
+
+    def __post_init__(self) -> None:
+        _check("images", self.images, ndim=(4, 5), kind="u1")
+        _check("labels", self.labels, ndim=(1, 2), kind="i8")
+        _check("groups", self.groups, ndim=(1,), kind="U")
+        if self.masks is not None:
+            _check("masks", self.masks, ndim=(3, 4), kind="u1")
+        if self.clips is not None:
+            _check("clips", self.clips, ndim=(5,), kind="u1")
+        if len(self.images) == 0:
+            raise DataError("Expected at least one case in a split. Received: none.")
+        for name, array in self._columns():
+            if len(array) != len(self.images):
+                raise ShapeError(
+                    f"Expected {name} to have {len(self.images)} rows, one for each image. "
+                    f"Received: {len(array)}."
+                )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        names = [name for name, _ in self._columns() if name not in ("images", "digests")]
+        return f"Split({len(self)} images {self.images.shape[1:]}, {', '.join(names)})"
+
+    def _columns(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name == "targets":
+                yield from (value or {}).items()
+            elif value is not None:
+                yield f.name, value
+
+    def select(self, index: NDArray[Any]) -> Self:
+        """Return the cases that ``index`` (integers or a boolean mask of length N) points at."""
+        picked = {
+            f.name: value[index]
+            for f in fields(self)
+            if f.name != "targets" and (value := getattr(self, f.name)) is not None
+        }
+        if self.targets is not None:
+            picked["targets"] = {name: array[index] for name, array in self.targets.items()}
+        return replace(self, **picked)
+
+    def take(self, n: int, *, seed: int) -> Self:
+        """Return ``n`` cases drawn without replacement, in their original order.
+
+        Raises
+        ------
+        DataError
+            When the split holds fewer than ``n`` cases.
+        """
+        if not 1 <= n <= len(self):
+            raise DataError(f"Expected n between 1 and {len(self)}, the cases here. Received: {n}.")
+        index = np.random.default_rng(seed).choice(len(self), size=n, replace=False)
+        return self.select(np.sort(index))
+
+
+@dataclass(frozen=True)
+class Card:
+    """A data card: what a data set is, whose it is, and what is known to be wrong with it."""
+
+    title: str
+    rows: tuple[tuple[str, str], ...]
+
+    def __repr__(self) -> str:
+        width = max(len(name) for name, _ in self.rows)
+        return "\n".join([self.title, *(f"  {name:<{width}}  {text}" for name, text in self.rows)])
+
+    def _repr_markdown_(self) -> str:
+        lines = [f"**{self.title}**", "", "| | |", "|:--|:--|"]
+        return "\n".join([*lines, *(f"| {name} | {text} |" for name, text in self.rows)])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Three splits of one data set, and what must be known about it.
+
+    Parameters
+    ----------
+    name
+        The name :func:`mednb.data.load` knows it by.
+    train, val, test
+        The splits. Making a data set refuses a group or an image that stands in two of them.
+    classes
+        Class names; the position is the label.
+    task
+        ``"binary"``, ``"multi-class"``, ``"multi-label"`` or ``"ordinal"``.
+    positive
+        The class that label 1 (binary) stands for, or None.
+    license, source
+        Whose data it is and where it comes from.
+    description
+        One sentence: what is in the pictures.
+    unit
+        What a group is: ``"phantom"``, ``"patient"``, or ``"image"`` where none is published.
+    simulated
+        True when the truth is known because we made it.
+    notes
+        Known faults, and what the loader did about them.
+
+    Raises
+    ------
+    LeakageError
+        When a group or an identical image stands in two splits.
+    """
+
+    name: str
+    train: Split
+    val: Split
+    test: Split
+    classes: tuple[str, ...]
+    task: str
+    positive: str | None
+    license: str
+    source: str
+    description: str = ""
+    unit: str = "patient"
+    simulated: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        check_disjoint({"train": self.train, "val": self.val, "test": self.test})
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.train)} train, {len(self.val)} val, {len(self.test)} test"
+        return f"Dataset({self.name!r}: {sizes}; {self.task}: {'; '.join(self.classes)})"
+
+    def card(self) -> Card:
+        """Return the data card, which prints as text and shows as a table in a notebook."""
+        # A class name may hold a comma ("normal, benign").
+        meaning = "; ".join(f"{i} = {name}" for i, name in enumerate(self.classes))
+        sizes = f"{len(self.train)} train, {len(self.val)} validation, {len(self.test)} test"
+        rows = [
+            ("What", self.description),
+            ("Kind", "simulated: the truth is exact" if self.simulated else "real"),
+            ("Cases", sizes),
+            ("Image", " x ".join(str(n) for n in self.train.images.shape[1:])),
+            ("Task", self.task),
+            ("Labels", meaning),
+            ("Split unit", self.unit),
+            ("Licence", self.license),
+            ("Source", self.source),
+            *(("Note", note) for note in self.notes),
+        ]
+        if self.positive is not None:
+            rows.insert(6, ("Label 1 means", self.positive))
+        return Card(self.name, tuple((name, text) for name, text in rows if text))
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Frames read from one file, and where every number about them came from.
+
+    Parameters
+    ----------
+    frames
+        ``(T, H, W, C)`` uint8 in 0..255, C = 1 (grey) or 3 (RGB); a still has T = 1.
+    seconds_per_frame
+        Time between frames in seconds, or None when the file does not say.
+    spacing_mm
+        Height and width of a pixel in mm, or None when the file does not say.
+    notes
+        One line each: what was read from where, what was removed, what is doubtful.
+    """
+
+    frames: NDArray[np.uint8]
+    seconds_per_frame: float | None = None
+    spacing_mm: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check("frames", self.frames, ndim=(4,), kind="u1")
+        if len(self.frames) == 0:
+            raise DataError("Expected at least one frame. Received: none.")
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        t, h, w, c = self.frames.shape
+        dt = "unknown" if self.seconds_per_frame is None else f"{self.seconds_per_frame:.4f} s"
+        mm = "unknown" if self.spacing_mm is None else "{:.3f} x {:.3f} mm".format(*self.spacing_mm)
+        return f"Clip({t} frames of {h} x {w} x {c}; frame time {dt}; pixel {mm})"
+
+
+def content_digests(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+    """Return a 128-bit BLAKE2b hash of every image, read in blocks.
+
+    Parameters
+    ----------
+    images
+        ``(N, ...)`` uint8; may be a memory map.
+
+    Returns
+    -------
+    ndarray
+        ``(N,)`` of 32 ASCII hexadecimal digits. Equal hashes mean equal pixels.
+    """
+    per_image = max(1, int(np.prod(images.shape[1:])))
+    step = max(1, _BLOCK_BYTES // per_image)
+    out: list[str] = []
+    for start in range(0, len(images), step):
+        block = np.ascontiguousarray(images[start : start + step])
+        out += [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in block]
+    return np.array(out, dtype="S32")
+
+
+def check_disjoint(splits: Mapping[str, Split]) -> None:
+    """Refuse splits that share a group or a pixel-identical image.
+
+    Parameters
+    ----------
+    splits
+        Splits by name, for example ``{"train": ..., "test": ...}``.
+
+    Raises
+    ------
+    LeakageError
+        Naming the two splits and the first few groups or images they share.
+    """
+    digests = {
+        name: split.digests if split.digests is not None else content_digests(split.images)
+        for name, split in splits.items()
+    }
+    for a, b in combinations(splits, 2):
+        shared = np.intersect1d(splits[a].groups, splits[b].groups)
+        if len(shared):
+            raise LeakageError(
+                f"Expected every group (patient or phantom) in one split only. Received: "
+                f"{len(shared)} in both {a} and {b}: {_some(shared)}. Split by group: draw the "
+                f"group ids first, then give all cases of a group to one split."
+            )
+        same, in_a, in_b = np.intersect1d(digests[a], digests[b], return_indices=True)
+        if len(same):
+            pairs = [f"{a}[{i}] = {b}[{j}]" for i, j in zip(in_a, in_b, strict=True)]
+            raise LeakageError(
+                f"Expected no image in two splits. Received: {len(same)} pixel-identical "
+                f"pair(s): {_some(pairs)}. Remove them from {a}: a model could remember the answer."
+            )
+
+
+def _some(items: Any, most: int = 5) -> str:
+    shown = ", ".join(str(item) for item in items[:most])
+    return shown + (", ..." if len(items) > most else "")
+
+
+def _check(name: str, array: object, *, ndim: tuple[int, ...], kind: str) -> None:
+    """Refuse anything but an ndarray of the given type with one of the given numbers of axes."""
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"Expected {name} to be a NumPy array. Received: {type(array).__name__}.")
+    wanted = np.dtype(kind)
+    if array.dtype.kind != wanted.kind or (kind != "U" and array.dtype != wanted):
+        raise DataError(
+            f"Expected {name} of type {'str' if kind == 'U' else wanted.name}. "
+            f"Received: {array.dtype}. Convert it with .astype(...)."
+        )
+    if array.ndim not in ndim:
+        raise ShapeError(
+            f"Expected {name} with {' or '.join(map(str, ndim))} axes. "
+            f"Received: shape {array.shape}."
+        )

@@ -1,0 +1,415 @@
+import warnings
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.pixels import apply_windowing, pixel_array
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    JPEGLSLossless,
+    UltrasoundMultiFrameImageStorage,
+    generate_uid,
+)
+
+from mednb.data import dicom as reader
+from mednb.data import example, read_dicom
+from mednb.data.deidentify import Box, box_of, overlap, sector
+from mednb.errors import DataError, UnknownNameError
+
+NAME = "TESTPERSON^ALBERTA"
+T, H, W = 9, 120, 160
+#: The box the tissue of a made clip moves in.
+TISSUE = Box(20, 30, 109, 129)
+
+
+def tissue(rng: np.random.Generator, t: int = T) -> np.ndarray:
+    """A disc of changing speckle, black around it: (T, H, W) uint8."""
+    y, x = np.mgrid[:H, :W]
+    inside = ((y - 64.5) / 45) ** 2 + ((x - 79.5) / 50) ** 2 <= 1
+    speckle = rng.integers(20, 200, (t, H, W), dtype=np.uint8)
+    return speckle * inside.astype(np.uint8)
+
+
+def burn(frames: np.ndarray, text: str = "ALBERTA TESTPERSON 01-02-1903") -> np.ndarray:
+    """Write text into the pixels of every frame, as scanners do: above and below the tissue."""
+    out = frames.copy()
+    for frame in out:
+        cv2.putText(frame, text, (2, 10), cv2.FONT_HERSHEY_SIMPLEX, 0.3, 255, 1)
+        cv2.putText(frame, text, (2, 117), cv2.FONT_HERSHEY_SIMPLEX, 0.3, 255, 1)
+    return out
+
+
+def region(box: Box = TISSUE, *, units: int = 3, delta: float = 0.05, **other: Any) -> Dataset:
+    item = Dataset()
+    item.RegionSpatialFormat, item.RegionDataType = 1, 1
+    item.RegionLocationMinX0, item.RegionLocationMaxX1 = box.left, box.right
+    item.RegionLocationMinY0, item.RegionLocationMaxY1 = box.top, box.bottom
+    item.PhysicalUnitsXDirection = item.PhysicalUnitsYDirection = units
+    item.PhysicalDeltaX, item.PhysicalDeltaY = delta * 2, delta
+    for name, value in other.items():
+        setattr(item, name, value)
+    return item
+
+
+def write(path: Path, pixels: np.ndarray, **elements: Any) -> Path:
+    """Write ``(T, H, W)`` or ``(T, H, W, 3)`` as an uncompressed DICOM file."""
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.file_meta.MediaStorageSOPClassUID = UltrasoundMultiFrameImageStorage
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID = generate_uid(None)
+    ds.SOPClassUID = UltrasoundMultiFrameImageStorage
+    ds.Modality, ds.PatientName, ds.PatientID = "US", NAME, "ID-ALBERTA"
+    ds.PatientBirthDate = "19030201"
+    ds.Rows, ds.Columns = pixels.shape[1:3]
+    colour = pixels.ndim == 4
+    ds.SamplesPerPixel = 3 if colour else 1
+    ds.PhotometricInterpretation = "RGB" if colour else "MONOCHROME2"
+    if colour:
+        ds.PlanarConfiguration = 0
+    ds.NumberOfFrames = len(pixels)
+    bits = 8 * pixels.dtype.itemsize
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = bits, bits, bits - 1
+    ds.PixelRepresentation = int(pixels.dtype.kind == "i")
+    ds.PixelData = pixels.tobytes()
+    block = ds.private_block(0x0019, "Made up", create=True)
+    block.add_new(0x01, "LO", f"seen by {NAME}")
+    for name, value in elements.items():
+        setattr(ds, name, value)
+    pydicom.dcmwrite(path, ds, enforce_file_format=True)
+    return path
+
+
+class TestExamples:
+    @pytest.mark.parametrize(
+        ("name", "shape", "seconds", "mm"),
+        [
+            ("ct", (1, 128, 128, 1), None, 0.661468),
+            ("mr", (1, 64, 64, 1), None, 0.3125),
+            ("mr_abdomen", (1, 300, 484, 1), None, 0.72314),
+            ("doppler", (1, 240, 320, 3), None, None),
+            ("doppler_jpeg2000", (1, 480, 640, 3), None, None),
+            ("fetal", (1, 350, 800, 3), None, None),
+            ("echo", (30, 240, 320, 1), 0.033333, 1.020994),
+        ],
+    )
+    def test_what_they_are(self, name, shape, seconds, mm):
+        clip = read_dicom(example(name))
+        assert clip.frames.shape == shape
+        assert clip.seconds_per_frame == (None if seconds is None else pytest.approx(seconds))
+        assert clip.spacing_mm == (None if mm is None else pytest.approx((mm, mm), rel=1e-4))
+        assert clip.frames.max() > 150
+
+    def test_a_name_that_does_not_exist(self):
+        with pytest.raises(UnknownNameError, match="Did you mean 'echo'"):
+            example("ecco")
+
+    def test_every_name_is_a_file(self):
+        assert all(example(name).is_file() for name in reader.EXAMPLES)
+
+    def test_the_echo_loses_its_text_and_keeps_its_heart(self):
+        raw = read_dicom(example("echo"), deidentify=False).frames.max(axis=-1)
+        clean = read_dicom(example("echo")).frames[..., 0]
+        # Where the scanner wrote: label at the top left, scale at the right, buttons at the foot.
+        for rows, columns in (
+            (slice(0, 32), slice(0, 40)),
+            (slice(0, 210), slice(298, 320)),
+            (slice(222, 240), slice(None)),
+            (slice(16, 24), slice(185, 196)),
+        ):
+            assert raw[:, rows, columns].max() > 60
+            assert clean[:, rows, columns].max() == 0
+        heart = slice(40, 195), slice(110, 215)
+        change = np.abs(clean[:, *heart].astype(int) - raw[:, *heart])
+        assert change.max() <= reader._GREY_LEVELS
+        moved = np.ptp(raw, axis=0) > 12
+        assert (clean.max(axis=0)[moved] > 0).mean() > 0.999
+        notes = " ".join(read_dicom(example("echo")).notes)
+        assert "2 times larger" in notes
+        assert "A person has to look" in notes
+
+    def test_the_corrected_pixel_size_gives_the_depth_that_the_scanner_shows(self):
+        """The picture carries "19" (cm) at the foot of its depth scale."""
+        clip = read_dicom(example("echo"))
+        lit = box_of(clip.frames.max(axis=(0, 3)) > 8)
+        depth_cm = (lit.bottom - lit.top) * clip.spacing_mm[0] / 10
+        assert depth_cm == pytest.approx(19, abs=1)
+
+
+class TestDeidentification:
+    @pytest.mark.parametrize("stated", [True, False], ids=["region", "no region"])
+    @pytest.mark.parametrize("colour", [False, True], ids=["grey", "rgb"])
+    def test_no_trace_of_a_name(self, tmp_path, rng, stated, colour):
+        frames = tissue(rng)
+        burned = burn(frames)
+        pixels = np.repeat(burned[..., None], 3, axis=-1) if colour else burned
+        elements = {"SequenceOfUltrasoundRegions": [region()]} if stated else {}
+        path = write(tmp_path / f"{NAME}.dcm", pixels, FrameTime="40", **elements)
+        assert b"ALBERTA" in path.read_bytes()
+        assert (burned != frames).sum() > 500  # the text is there to begin with
+        clip = read_dicom(path)
+        letters = burned[0] != frames[0]
+        assert clip.frames[:, letters].max() == 0
+        kept = clip.frames[..., 0]
+        np.testing.assert_array_equal(kept[:, 40:90, 50:110], frames[:, 40:90, 50:110])
+        assert (kept > 0).sum() > 0.95 * (frames > 0).sum()
+        everything = repr(vars(clip)) + repr(clip)
+        for trace in ("ALBERTA", "TESTPERSON", "1903", "alberta"):
+            assert trace not in everything
+
+    def test_text_within_the_stated_region_goes_with_the_sector(self, tmp_path, rng):
+        whole = Box(0, 0, H - 1, W - 1)
+        frames = burn(tissue(rng))
+        path = write(tmp_path / "a.dcm", frames, SequenceOfUltrasoundRegions=[region(whole)])
+        clip = read_dicom(path)
+        assert clip.frames[:, :15].max() == 0
+        assert clip.frames[:, 112:].max() == 0
+
+    def test_text_over_tissue_is_at_least_reported(self, tmp_path, rng):
+        frames = tissue(rng)
+        frames[:, 60:64, 70:90] = 255
+        clip = read_dicom(write(tmp_path / "a.dcm", frames))
+        assert any(note.startswith("80 bright pixel(s)") for note in clip.notes)
+
+    def test_a_clock_does_not_pass_for_the_sector(self, tmp_path, rng):
+        frames = tissue(rng)
+        frames[:, 2:10, 140:158] = rng.integers(0, 256, (T, 8, 18))
+        assert read_dicom(write(tmp_path / "a.dcm", frames)).frames[:, :12].max() == 0
+
+    def test_on_demand_the_pixels_stay(self, tmp_path, rng):
+        frames = burn(tissue(rng))
+        clip = read_dicom(write(tmp_path / "a.dcm", frames), deidentify=False)
+        np.testing.assert_array_equal(clip.frames[..., 0], frames)
+        assert any("NOT de-identified" in note for note in clip.notes)
+
+    def test_a_still_without_region_says_what_cannot_be_promised(self, tmp_path, rng):
+        frames = burn(tissue(rng, 1))
+        clip = read_dicom(write(tmp_path / "a.dcm", frames))
+        np.testing.assert_array_equal(clip.frames[..., 0], frames)
+        assert any("Burned-in text cannot be excluded" in note for note in clip.notes)
+
+    def test_a_still_with_region_keeps_only_that(self, tmp_path, rng):
+        frames = burn(tissue(rng, 1))
+        path = write(tmp_path / "a.dcm", frames, SequenceOfUltrasoundRegions=[region()])
+        clip = read_dicom(path)
+        inside = TISSUE.mask(H, W)
+        assert clip.frames[:, ~inside].max() == 0
+        np.testing.assert_array_equal(clip.frames[:, inside, 0], frames[:, inside])
+        assert any("within the region cannot be excluded" in note for note in clip.notes)
+
+    def test_a_clip_in_which_nothing_moves(self, tmp_path, rng):
+        frames = np.repeat(tissue(rng, 1), 4, axis=0)
+        clip = read_dicom(write(tmp_path / "a.dcm", frames))
+        np.testing.assert_array_equal(clip.frames[..., 0], frames)
+        assert any("cannot be excluded" in note for note in clip.notes)
+
+    def test_warnings_of_the_decoder_are_counted_not_quoted(self, tmp_path, rng):
+        path = write(tmp_path / "a.dcm", tissue(rng))
+        ds = pydicom.dcmread(path)
+        ds.PixelData += b"\0" * 64  # pydicom warns about padding
+        pydicom.dcmwrite(path, ds)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            clip = read_dicom(path)
+        assert "pydicom had 1 warning(s) about this file." in clip.notes
+
+
+class TestFrameTime:
+    @pytest.mark.parametrize(
+        ("elements", "seconds"),
+        [
+            ({"FrameTime": "40"}, 0.040),
+            ({"FrameTime": "40", "CineRate": "10"}, 0.040),
+            ({"FrameTimeVector": ["0", *["20"] * 4, *["30"] * 4]}, 0.025),
+            ({"FrameTimeVector": ["0", *["20"] * 8], "CineRate": "10"}, 0.020),
+            ({"FrameTime": "0", "CineRate": "50"}, 0.020),
+            ({"CineRate": "50"}, 0.020),
+            ({}, None),
+        ],
+    )
+    def test_order_of_trust(self, tmp_path, rng, elements, seconds):
+        clip = read_dicom(write(tmp_path / "a.dcm", tissue(rng), **elements))
+        assert clip.seconds_per_frame == (None if seconds is None else pytest.approx(seconds))
+        assert sum(note.startswith("Frame time") for note in clip.notes) == 1
+
+    def test_a_still_has_none(self, tmp_path, rng):
+        path = write(tmp_path / "a.dcm", tissue(rng, 1), FrameTime="40")
+        assert read_dicom(path).seconds_per_frame is None
+
+
+class TestPixelSize:
+    @pytest.mark.parametrize(
+        ("items", "spacing"),
+        [
+            ([region()], (0.5, 1.0)),
+            ([region(units=4)], (0.7, 0.9)),  # seconds are no length
+            ([region(units=3, delta=0.0)], (0.7, 0.9)),
+            ([region(RegionSpatialFormat=3)], (0.7, 0.9)),  # a spectrum
+            ([region(RegionDataType=2)], (0.7, 0.9)),  # colour flow
+            ([region(RegionSpatialFormat=2, delta=9.0), region()], (0.5, 1.0)),
+            ([region(Box(20, 30, 25, 35), delta=9.0), region()], (0.5, 1.0)),  # the larger one
+            ([], (0.7, 0.9)),
+        ],
+    )
+    def test_source(self, tmp_path, rng, items, spacing):
+        path = write(
+            tmp_path / "a.dcm", tissue(rng), PixelSpacing=["0.7", "0.9"],
+            SequenceOfUltrasoundRegions=items,
+        )  # fmt: skip
+        assert read_dicom(path).spacing_mm == pytest.approx(spacing)
+
+    @pytest.mark.parametrize("k", [2, 3])
+    def test_an_image_that_was_shrunk_afterwards(self, tmp_path, rng, k):
+        large = Box(TISSUE.top * k, TISSUE.left * k, TISSUE.bottom * k, TISSUE.right * k)
+        items = [region(large)]
+        path = write(tmp_path / "a.dcm", tissue(rng), SequenceOfUltrasoundRegions=items)
+        clip = read_dicom(path)
+        assert clip.spacing_mm == pytest.approx((0.5 * k, 1.0 * k))
+        assert clip.frames.any()
+
+    def test_an_image_that_was_cropped_afterwards(self, tmp_path, rng):
+        items = [region(Box(20, 30, H + 50, W + 70))]
+        path = write(tmp_path / "a.dcm", tissue(rng, 1), SequenceOfUltrasoundRegions=items)
+        clip = read_dicom(path)
+        assert clip.spacing_mm is None
+        assert clip.frames[:, 20:, 30:].any()
+        assert any("cropped or shrunk" in note for note in clip.notes)
+
+
+class TestGreyLevels:
+    def ct(self, path: Path, **elements: Any) -> tuple[Path, np.ndarray]:
+        stored = np.linspace(0, 3000, 7 * 8).astype(np.int16).reshape(1, 7, 8)
+        elements = {"RescaleSlope": "1", "RescaleIntercept": "-1024"} | elements
+        write(path, stored, Modality="CT", SOPClassUID=CTImageStorage, **elements)
+        return path, stored[0] - 1024.0
+
+    @pytest.mark.parametrize("window", [None, ("40", "400"), ("-600", "1500")])
+    def test_ct_against_pydicom(self, tmp_path, window):
+        names = ("WindowCenter", "WindowWidth")
+        elements = dict(zip(names, window, strict=True)) if window else {}
+        path, hu = self.ct(tmp_path / "a.dcm", **elements)
+        ds = pydicom.dcmread(path)
+        ds.WindowCenter, ds.WindowWidth = window or ("40", "400")
+        # pydicom maps to the range of the stored type, rescaled: here 16 bits with a sign.
+        oracle = (apply_windowing(hu, ds) + 32768 + 1024) / 65535 * 255
+        clip = read_dicom(path)
+        np.testing.assert_allclose(clip.frames[0, ..., 0], oracle, atol=0.51)
+        (said,) = [n for n in clip.notes if n.startswith("Grey levels")]
+        assert ("none" in said) == (window is None)
+        assert "HU" in said
+
+    def test_several_windows_the_first_counts(self, tmp_path):
+        path, _ = self.ct(tmp_path / "a.dcm", WindowCenter=["0", "9"], WindowWidth=["100", "9"])
+        assert any("centre 0 HU, width 100 HU" in note for note in read_dicom(path).notes)
+
+    def test_mr_without_a_window_uses_percentiles(self, tmp_path, rng):
+        stored = rng.integers(0, 5000, (1, 60, 70), dtype=np.uint16)
+        path = write(tmp_path / "a.dcm", stored, Modality="MR")
+        clip = read_dicom(path)
+        low, high = np.percentile(stored, [1, 99])
+        expected = np.clip((stored[0] - low) / (high - low), 0, 1) * 255
+        np.testing.assert_allclose(clip.frames[0, ..., 0], expected, atol=0.51)
+        assert any("99th percentile" in note for note in clip.notes)
+
+    def test_a_constant_image(self, tmp_path):
+        path = write(tmp_path / "a.dcm", np.full((1, 7, 8), 9, np.uint16), Modality="MR")
+        assert read_dicom(path).frames.shape == (1, 7, 8, 1)
+
+    def test_white_is_low(self, tmp_path):
+        stored = np.arange(56, dtype=np.uint8).reshape(1, 7, 8)
+        path = write(
+            tmp_path / "a.dcm", stored, Modality="CR", PhotometricInterpretation="MONOCHROME1"
+        )
+        np.testing.assert_array_equal(read_dicom(path).frames[..., 0], 255 - stored)
+
+    def test_colour_stays_where_there_is_colour(self, tmp_path, rng):
+        pixels = np.repeat(tissue(rng, 1)[..., None], 3, axis=-1)
+        pixels[0, 60, 80] = (200, 10, 10)
+        clip = read_dicom(write(tmp_path / "a.dcm", pixels))
+        np.testing.assert_array_equal(clip.frames, pixels)
+
+
+class TestWrongFiles:
+    def test_absent(self, tmp_path):
+        with pytest.raises(DataError, match="no file"):
+            read_dicom(tmp_path / "none.dcm")
+
+    @pytest.mark.parametrize("content", [b"", b"GIF89a" * 100, b"\0" * 127])
+    def test_not_dicom(self, tmp_path, content):
+        (tmp_path / "a.dcm").write_bytes(content)
+        with pytest.raises(DataError, match="DICM"):
+            read_dicom(tmp_path / "a.dcm")
+
+    @pytest.mark.parametrize("name", ["echo", "ct", "fetal", "doppler_jpeg2000"])
+    @pytest.mark.parametrize("part", [0.02, 0.1, 0.5, 0.98])
+    def test_truncated(self, tmp_path, name, part):
+        whole = example(name).read_bytes()
+        (tmp_path / "a.dcm").write_bytes(whole[: int(len(whole) * part)])
+        try:
+            clip = read_dicom(tmp_path / "a.dcm")
+        except DataError:
+            return
+        # A decoder may cope with a cut within the last frame; then no frame may be missing.
+        assert part == 0.98
+        assert clip.frames.shape[0] == len(read_dicom(example(name)))
+
+    def test_without_pixels(self):
+        with pytest.raises(DataError, match=r"with pixels.*12-lead ECG"):
+            read_dicom(example("ecg"))
+
+    def test_without_rows(self, tmp_path, rng):
+        path = write(tmp_path / "a.dcm", tissue(rng))
+        ds = pydicom.dcmread(path)
+        del ds.Rows
+        pydicom.dcmwrite(path, ds)
+        with pytest.raises(DataError, match="pixel data"):
+            read_dicom(path)
+
+    def test_a_missing_decoder_is_named(self, tmp_path, rng, monkeypatch):
+        path = write(tmp_path / "a.dcm", tissue(rng))
+        ds = pydicom.dcmread(path)
+        ds.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8" * 8] * T)
+        ds["PixelData"].VR = "OB"
+        ds.file_meta.TransferSyntaxUID = JPEGLSLossless
+        pydicom.dcmwrite(path, ds)
+        with pytest.raises(DataError) as caught:
+            read_dicom(path)
+        if not pydicom.pixels.get_decoder(JPEGLSLossless).is_available:
+            assert "JPEG-LS Lossless" in str(caught.value)
+            assert "pip install" in str(caught.value)
+
+
+class TestSector:
+    def test_it_is_convex_and_holds_the_tissue(self, rng):
+        frames = tissue(rng)
+        found = sector(frames[..., None])
+        moved = np.ptp(frames, axis=0) > 2
+        assert found is not None
+        assert (found & moved).sum() > 0.98 * moved.sum()
+        assert found.sum() < 1.05 * moved.sum()
+
+    def test_nothing_moves(self, rng):
+        assert sector(np.repeat(tissue(rng, 1), 3, axis=0)[..., None]) is None
+
+    def test_too_little_moves(self, rng):
+        frames = np.zeros((5, 90, 80, 1), np.uint8)
+        frames[:, :8, :8] = rng.integers(0, 256, (5, 8, 8, 1))
+        assert sector(frames) is None
+
+    def test_overlap_of_boxes(self):
+        a = Box(0, 0, 9, 9)
+        assert overlap(a, a) == 1.0
+        assert overlap(a, Box(0, 5, 9, 14)) == pytest.approx(50 / 150)
+        assert overlap(a, Box(10, 10, 12, 12)) == 0.0
+        assert box_of(Box(2, 3, 4, 7).mask(9, 8)) == Box(2, 3, 4, 7)
+        assert Box(8, 8, 9, 9).clipped(7, 7) is None
+
+
+def test_pydicom_agrees_on_the_pixels_of_the_echo():
+    raw = read_dicom(example("echo"), deidentify=False)
+    np.testing.assert_array_equal(raw.frames, pixel_array(example("echo")))

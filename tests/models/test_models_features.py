@@ -1,0 +1,280 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from skimage.draw import ellipse
+from skimage.feature import graycomatrix, graycoprops
+from skimage.measure import label, regionprops
+from sklearn.metrics import roc_auc_score
+
+from mednb.errors import DataError, ShapeError, UnknownNameError
+from mednb.models import features
+from mednb.types import Dataset, Split
+
+H, W = 29, 34
+
+
+def phantom(rng, *, centre=(14, 18), axes=(5, 8), depth=70, shadow=0):
+    """A noisy image with a dark ellipse, and the ellipse."""
+    image = rng.normal(140, 6, (H, W))
+    mask = np.zeros((H, W), np.uint8)
+    mask[ellipse(*centre, *axes, shape=(H, W))] = 1
+    image[mask == 1] -= depth
+    columns = mask.any(axis=0)
+    image[np.flatnonzero(mask.any(axis=1)).max() + 1 :, columns] -= shadow
+    return np.clip(image, 0, 255).astype(np.uint8), mask
+
+
+def column(images, name):
+    return features.extract(images)[:, features.names().index(name)]
+
+
+def dataset(rng, *, n=60, signal=True):
+    def split(start):
+        labels = np.arange(n) // 2 % 2
+        images = [phantom(rng, shadow=40 * int(k) if signal else 0)[0] for k in labels]
+        groups = np.array([f"g{start + i // 2}" for i in range(n)])
+        return Split(np.array(images)[..., None], labels.astype(np.int64), groups)
+
+    return Dataset(
+        name="toy", train=split(0), val=split(1000), test=split(2000), classes=("a", "b"),
+        task="binary", positive="b", license="", source="",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def learnable():
+    return dataset(np.random.default_rng(0))
+
+
+def test_names_are_unique_and_every_feature_is_a_column(rng):
+    assert len(set(features.names())) == len(features.FEATURES)
+    x = features.extract(np.array([phantom(rng)[0]] * 3))
+    assert x.shape == (3, len(features.FEATURES))
+    assert x.dtype == np.float64
+    assert {f.kind for f in features.FEATURES} == {"intensity", "texture", "shape", "behind"}
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.sampled_from([(16, 23), (28, 28), (40, 33), (64, 64)]),
+    kind=st.sampled_from(["noise", "flat", "two levels", "one pixel"]),
+)
+def test_every_image_gives_finite_features_that_do_not_depend_on_the_others(seed, shape, kind):
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, shape).astype(np.uint8)
+    if kind == "flat":
+        image[:] = image[0, 0]
+    elif kind == "two levels":
+        image = np.where(image > 127, 255, 0).astype(np.uint8)
+    elif kind == "one pixel":
+        image[:] = 200
+        image[shape[0] // 2, shape[1] // 2] = 0
+    other = rng.integers(0, 256, shape).astype(np.uint8)
+    alone, together = features.extract(image[None]), features.extract(np.array([other, image]))
+    assert np.isfinite(alone).all()
+    np.testing.assert_array_equal(alone[0], together[1])
+
+
+def test_a_fourth_axis_of_one_channel_changes_nothing(rng):
+    images = np.array([phantom(rng)[0] for _ in range(2)])
+    np.testing.assert_array_equal(features.extract(images), features.extract(images[..., None]))
+
+
+def test_intensities_against_numpy_and_scipy(rng):
+    from scipy.stats import skew
+
+    image = phantom(rng)[0]
+    for name, want in {
+        "mean": image.mean(),
+        "sd": image.std(),
+        "skewness": skew(image, axis=None),
+        "p5": np.quantile(image, 0.05),
+        "p95": np.quantile(image, 0.95),
+        "fall": image[:14].mean() - image[-14:].mean(),
+    }.items():
+        assert column(image[None], name)[0] == pytest.approx(want), name
+
+
+def test_adding_a_constant_moves_levels_and_leaves_differences(rng):
+    image = np.clip(phantom(rng)[0], 40, 200)
+    a, b = features.extract(image[None])[0], features.extract(image[None] + 16)[0]
+    moved = {"mean", "p5", "p95"}
+    for name, x, y in zip(features.names(), a, b, strict=True):
+        assert y == pytest.approx(x + 16 * (name in moved), abs=1e-9), name
+
+
+def test_co_occurrence_of_a_batch_equals_scikit_image_one_by_one(rng):
+    images = np.array([phantom(rng)[0] for _ in range(3)])
+    angles = [0, np.pi / 4, np.pi / 2, 3 * np.pi / 4]
+    for name in ("contrast", "homogeneity", "correlation", "energy"):
+        want = [
+            graycoprops(graycomatrix(x // 16, [1], angles, 16, True, True), name).mean()
+            for x in images
+        ]
+        np.testing.assert_allclose(column(images, name), want, rtol=1e-12)
+
+
+def test_gradient_of_a_ramp_is_its_slope_and_upright_its_direction():
+    across = np.tile(np.arange(0, 3 * W, 3, dtype=np.uint8), (H, 1))
+    down = np.tile(np.arange(0, 3 * H, 3, dtype=np.uint8)[:, None], (1, W))
+    # OpenCV mirrors at the border, where the slope is 0: two columns of W, two rows of H.
+    assert column(across[None], "gradient")[0] == pytest.approx(3 * (W - 2) / W)
+    assert column(down[None], "gradient")[0] == pytest.approx(3 * (H - 2) / H)
+    assert column(across[None], "upright")[0] == pytest.approx(1)
+    assert column(down[None], "upright")[0] == pytest.approx(0)
+
+
+def test_binary_patterns_count_a_straight_edge_once():
+    flat = np.full((H, W), 90, np.uint8)
+    step = flat.copy()
+    step[:, W // 2 :] = 180
+    # The bright side of the edge has three darker neighbours out of eight, less at its two ends.
+    flat_edge, step_edge = column(np.array([flat, step]), "lbp_edge")
+    assert step_edge - flat_edge == pytest.approx((H - 2) / (H * W), abs=2.1 / (H * W))
+    assert column(flat[None], "lbp_flat")[0] > 0.85
+
+
+def test_dark_region_finds_a_dark_ellipse(rng):
+    for centre in [(10, 12), (14, 18), (18, 22)]:
+        image, mask = phantom(rng, centre=centre)
+        found = features.dark_region(image)
+        assert found.dtype == np.uint8
+        assert (found & mask).sum() / (found | mask).sum() > 0.8
+
+
+def test_dark_region_is_one_part_and_empty_without_contrast(rng):
+    noise = rng.integers(0, 256, (H, W)).astype(np.uint8)
+    assert label(features.dark_region(noise), connectivity=1).max() == 1
+    assert not features.dark_region(np.full((H, W), 90, np.uint8)).any()
+
+
+def test_layers_of_tissue_are_not_taken_for_a_lesion(rng):
+    image, mask = phantom(rng)
+    image[:6] //= 3
+    found = features.dark_region(image)
+    assert (found & mask).sum() / (found | mask).sum() > 0.7
+
+
+def test_shape_features_against_regionprops(rng):
+    images = np.array([phantom(rng, axes=axes)[0] for axes in [(5, 8), (8, 5), (7, 7)]])
+    for image in images:
+        (p,) = regionprops(features.dark_region(image))
+        top, left, bottom, right = p.bbox
+        want = {
+            "area": p.area / (H * W),
+            "width": (right - left) / W,
+            "height": (bottom - top) / H,
+            "taller": np.log2((bottom - top) / (right - left)),
+            "central": np.hypot(p.centroid[0] - (H - 1) / 2, p.centroid[1] - (W - 1) / 2) / H,
+            "inner_sd": image[p.slice][p.image].std(),
+        }
+        for name, value in want.items():
+            assert column(image[None], name)[0] == pytest.approx(value), name
+        # scikit-image gives a pixel an inertia of 1/12 and a hull of corners, ours are of points.
+        assert column(image[None], "eccentricity")[0] == pytest.approx(p.eccentricity, abs=0.02)
+        assert column(image[None], "solidity")[0] == pytest.approx(p.solidity, abs=0.08)
+
+
+def test_a_disk_is_round_and_a_bar_is_not(rng):
+    disk, bar = phantom(rng, axes=(7, 7))[0], phantom(rng, axes=(2, 12))[0]
+    round_, flat = column(np.array([disk, bar]), "circularity")
+    assert 0.8 < round_ <= 1.01
+    assert flat < 0.6
+
+
+def test_darkness_and_shadow_have_the_size_that_was_put_in(rng):
+    assert column(phantom(rng, depth=60)[0][None], "darkness")[0] == pytest.approx(60, abs=6)
+    for shadow in (25, -40):
+        image = phantom(rng, depth=100, shadow=shadow)[0]
+        assert column(image[None], "behind")[0] == pytest.approx(-shadow, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("images", "error"),
+    [
+        (np.zeros((2, 28, 28, 3), np.uint8), ShapeError),
+        (np.zeros((28, 28), np.uint8), ShapeError),
+        (np.zeros((2, 12, 28), np.uint8), ShapeError),
+        (np.zeros((2, 28, 28), np.float32), DataError),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(images, error):
+    with pytest.raises(error, match="Received"):
+        features.extract(images)
+
+
+@pytest.mark.parametrize("classifier", features.CLASSIFIERS)
+def test_baseline_learns_what_can_be_learnt(learnable, classifier):
+    fitted = features.baseline(learnable, classifier=classifier)
+    assert fitted.scores.shape == (60, 2)
+    np.testing.assert_allclose(fitted.scores.sum(axis=1), 1)
+    assert roc_auc_score(learnable.test.labels, fitted.scores[:, 1]) > 0.95
+    assert max(features.C_GRID, key=lambda C: fitted.validation[C]) == fitted.C
+
+
+def test_the_strength_is_the_one_that_validation_likes_best(learnable, rng):
+    weak = {
+        name: rng.normal(size=(60, 9)) + 0.3 * getattr(learnable, name).labels[:, None]
+        for name in ("train", "val", "test")
+    }
+    fitted = features.baseline(learnable, measured=weak)
+    assert len(set(fitted.validation.values())) > 1
+    assert fitted.validation[fitted.C] == max(fitted.validation.values())
+
+
+def test_baseline_repeats_bit_for_bit_and_takes_measured_features(learnable):
+    measured = features.measure(learnable)
+    a, b = features.baseline(learnable), features.baseline(learnable, measured=measured)
+    np.testing.assert_array_equal(a.scores, b.scores)
+
+
+def test_baseline_never_uses_test_labels_and_never_fits_on_validation(learnable):
+    t, v = learnable.test, learnable.val
+    measured = features.measure(learnable)
+    before = features.baseline(learnable, measured=measured)
+    other = Dataset(
+        **{
+            **{f: getattr(learnable, f) for f in ("name", "train", "classes", "task", "positive")},
+            "val": v,
+            "test": Split(t.images, 1 - t.labels, t.groups),
+            "license": "",
+            "source": "",
+        }
+    )
+    np.testing.assert_array_equal(before.scores, features.baseline(other, measured=measured).scores)
+    coefficients = before.model[-1].coef_
+    refit = features.CLASSIFIERS["logistic"](before.C, learnable.train, 0)
+    refit.fit(measured["train"], learnable.train.labels)
+    np.testing.assert_allclose(refit[-1].coef_, coefficients)
+
+
+def test_shuffled_labels_are_at_chance_on_average_and_the_seed_decides(learnable):
+    measured = features.measure(learnable)
+    aucs = features.shuffled_labels(learnable, C=0.1, n=60, seed=0, measured=measured)
+    assert aucs.shape == (60,)
+    # The spread is wide, which is why one permutation is not enough.
+    assert abs(aucs.mean() - 0.5) < 4 * aucs.std() / np.sqrt(60)
+    assert aucs.std() > 0.1
+    again = features.shuffled_labels(learnable, C=0.1, n=60, seed=0, measured=measured)
+    np.testing.assert_array_equal(aucs, again)
+    other = features.shuffled_labels(learnable, C=0.1, n=60, seed=1, measured=measured)
+    assert not np.array_equal(aucs, other)
+
+
+def test_unknown_classifier_and_many_labels_are_refused(learnable):
+    with pytest.raises(UnknownNameError, match="logistic"):
+        features.baseline(learnable, classifier="logistics")
+    many = {
+        name: Split(s.images, np.stack([s.labels, 1 - s.labels], axis=1), s.groups)
+        for name in ("train", "val", "test")
+        for s in [getattr(learnable, name)]
+    }
+    several = Dataset(
+        name="toy", **many, classes=("a", "b"), task="multi-label", positive=None,
+        license="", source="",
+    )  # fmt: skip
+    with pytest.raises(DataError, match="one label"):
+        features.baseline(several)
+    with pytest.raises(DataError, match="one label"):
+        features.shuffled_labels(several, C=1, n=1, seed=0)
