@@ -16,7 +16,8 @@ def pair(**options):
     )
     ours.build(x.shape)
     theirs.build(x.shape)
-    theirs.set_weights(ours.get_weights())
+    for mine, other in zip(ours.weights, theirs.weights, strict=True):
+        other.assign(mine.value)  # get_weights() warns on JAX with NumPy 2
     return ours, theirs, x
 
 
