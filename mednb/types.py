@@ -217,12 +217,17 @@ class Clip:
         Height and width of a pixel in mm, or None when the file does not say.
     notes
         One line each: what was read from where, what was removed, what is doubtful.
+    deidentified
+        True when the reader left all text of the file behind and blacked out pixels where names
+        may stand (or the kind of image shows none); False when pixels are as stored although they
+        may show a name; None when no reader judged it. The notes say what remains in doubt.
     """
 
     frames: NDArray[np.uint8]
     seconds_per_frame: float | None = None
     spacing_mm: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
+    deidentified: bool | None = None
 
     def __post_init__(self) -> None:
         _check("frames", self.frames, ndim=(4,), kind="u1")

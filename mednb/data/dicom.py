@@ -5,14 +5,19 @@ them into the picture, so on reading everything outside the scan sector is black
 """
 
 import os
+import struct
 import warnings
+import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mednb.data.deidentify import Box, blacken, box_of, overlap, sector, still_and_bright
+from mednb.data.deidentify import LOSSY_CHANGE, Box, box_of, clean, overlap, sector
+from mednb.data.grey import grey_if_equal
+from mednb.data.memory import check_size
 from mednb.errors import DataError, UnknownNameError
 from mednb.types import Clip
 
@@ -32,13 +37,28 @@ EXAMPLES = {
 
 #: Hounsfield window for a CT whose file states none: centre 40, width 400 (soft tissue).
 _SOFT_TISSUE = (40.0, 400.0)
-#: Largest difference between colour channels that still counts as grey: JPEG smears the colour of
-#: a letter or a marker over its block by that much, while Doppler colours differ by 100 and more.
-_GREY_LEVELS = 16
 #: PhysicalUnits code of centimetres, the only length among them (PS3.3 C.8.5.5.1.15).
 _CENTIMETRES = 3
 #: How well the moving pixels must fit the stated region before it is believed to be shrunk.
 _AGREEMENT = 0.8
+_YBR = ("YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+#: Modalities whose images come from the detector, not from a screen.
+_WITHOUT_TEXT = ("CT", "MR", "PT", "NM", "CR", "DX", "MG")
+#: What pydicom and its decoders raise on files that are cut off or corrupt.
+_BROKEN = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 
 
 def example(name: str) -> Path:
@@ -77,14 +97,15 @@ def read_dicom(path: str | os.PathLike[str], *, deidentify: bool = True) -> Clip
     -------
     Clip
         ``frames`` ``(T, H, W, C)`` uint8 in 0..255, C = 1 when the colour channels agree;
-        ``seconds_per_frame`` in s; ``spacing_mm`` (height, width) of a pixel in mm. More than 8
-        bits are rescaled (Hounsfield units in CT), then windowed as the notes say.
+        ``seconds_per_frame`` in s; ``spacing_mm`` (height, width) of a pixel in mm;
+        ``deidentified`` False when pixels may still show a name as stored. More than 8 bits are
+        rescaled (Hounsfield units in CT), then windowed as the notes say.
 
     Raises
     ------
     DataError
-        When the file is absent, not DICOM, truncated, without pixels, or in a compression that no
-        installed package decodes.
+        When the file is absent, not DICOM, truncated, without pixels, larger than 2 GiB decoded,
+        or in a compression that no installed package decodes.
 
     Notes
     -----
@@ -93,20 +114,36 @@ def read_dicom(path: str | os.PathLike[str], *, deidentify: bool = True) -> Clip
     PixelSpacing. Blacking out is no proof: text over tissue stays, and a person has to look at the
     result before it is passed on (PS3.15 E.3.1). Explained in notebook 00.
     """
+    from pydicom.errors import BytesLengthException
+
     path = Path(path)
+    # Elements are parsed when they are asked for, so any of these lines can meet a broken one.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        ds = _open(path)
-        frames, notes = _frames(ds, path)
-    if caught:
-        # Their text may quote an element, and an element may be a name.
-        notes.append(f"pydicom had {len(caught)} warning(s) about this file.")
+        try:
+            clip = _read(path, deidentify=deidentify)
+        except DataError:
+            raise
+        except (*_BROKEN, BytesLengthException) as error:
+            raise DataError(
+                f"Expected a whole DICOM file. Received: {path.name}, in which an element cannot "
+                f"be read ({type(error).__name__}). Copy or export it again."
+            ) from None  # the cause's text may quote an element, and an element may be a name
+    if not caught:
+        return clip
+    said = f"pydicom had {len(caught)} warning(s) about this file."  # their text may quote, too
+    return replace(clip, notes=(*clip.notes, said))
+
+
+def _read(path: Path, *, deidentify: bool) -> Clip:
+    ds = _open(path)
+    frames, notes = _frames(ds, path)
     seconds, said = _frame_time(ds, len(frames))
     notes += said
-    frames, spacing, said = _geometry(ds, frames, deidentify=deidentify)
+    frames, spacing, said, done = _geometry(ds, frames, deidentify=deidentify)
     notes += said
-    frames, said = _grey_if_equal(frames)
-    return Clip(frames, seconds_per_frame=seconds, spacing_mm=spacing, notes=(*notes, *said))
+    frames, said = grey_if_equal(frames)
+    return Clip(frames, seconds, spacing, notes=(*notes, *said), deidentified=done)
 
 
 def _open(path: Path) -> Any:
@@ -122,10 +159,8 @@ def _open(path: Path) -> Any:
             f"Expected a DICOM file, which has the letters DICM at byte 128. "
             f"Received: something else, {path.name}."
         ) from error
-    except (EOFError, OSError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
-        raise DataError(f"Expected a whole DICOM file. Received: {path.name}, {error}.") from error
     if not any(name in ds for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-        kind = getattr(ds.get("SOPClassUID"), "name", None) or "an unknown kind"
+        kind = _uid_name(ds.get("SOPClassUID"))
         raise DataError(
             f"Expected a DICOM file with pixels. Received: {path.name}, which is {kind}, or was "
             f"cut off before its pixels."
@@ -154,7 +189,9 @@ def _frames(ds: Any, path: Path) -> tuple[NDArray[np.uint8], list[str]]:
     if in_colour:
         bits = 16 if colour == "PALETTE COLOR" else int(ds.get("BitsStored", 8))
         frames = stored if stored.dtype == np.uint8 else (stored >> max(bits - 8, 0))
-        return np.ascontiguousarray(frames.astype(np.uint8)), [f"Pixels: {colour}, shown as RGB."]
+        return np.ascontiguousarray(frames.astype(np.uint8)), [
+            f"Pixels: {_known(colour)}, shown as RGB."
+        ]
     return _window(ds, stored, colour)
 
 
@@ -168,7 +205,7 @@ def _decode(ds: Any, path: Path) -> NDArray[Any]:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
         raise DataError(
-            f"Expected a transfer syntax that pydicom knows. Received: {syntax.name} ({syntax})."
+            f"Expected a transfer syntax that pydicom knows. Received: {_uid_name(syntax)}."
         ) from error
     if not decoder.is_available:
         needs = "; ".join(decoder.missing_dependencies)
@@ -176,11 +213,39 @@ def _decode(ds: Any, path: Path) -> NDArray[Any]:
             f"No installed package decodes {syntax.name} ({syntax}), which {path.name} uses. "
             f"Install one: pip install 'pylibjpeg[all]' (known to decode it: {needs})."
         )
+    _check_claim(ds, path)
     try:
         stored: NDArray[Any] = pixel_array(ds)
-    except (ValueError, RuntimeError, AttributeError, EOFError, OSError, KeyError) as error:
-        raise DataError(f"Expected whole pixel data in {path.name}. Received: {error}") from error
+    except _BROKEN as error:
+        raise DataError(
+            f"Expected whole pixel data in {path.name}. Received: pixels that cannot be decoded "
+            f"({type(error).__name__}), cut off or corrupt. Copy or export it again."
+        ) from None  # as above
     return stored
+
+
+def _uid_name(uid: Any) -> str:
+    """Return what a UID stands for; an unknown one is not quoted, for it may hold any text."""
+    name = str(getattr(uid, "name", ""))
+    return "an unknown kind" if name in ("", str(uid)) else name
+
+
+def _known(colour: str) -> str:
+    return colour if colour in ("RGB", "PALETTE COLOR", *_YBR) else "colour"
+
+
+def _check_claim(ds: Any, path: Path) -> None:
+    """Refuse absurd sizes; a compressed file of a few bytes can claim any."""
+    if "Rows" not in ds or "Columns" not in ds:
+        return  # pydicom names what is missing
+    channels = 3 if ds.get("PhotometricInterpretation") == "PALETTE COLOR" else 1
+    shape = (
+        int(ds.get("NumberOfFrames") or 1),
+        int(ds.Rows),
+        int(ds.Columns),
+        max(channels, int(ds.get("SamplesPerPixel") or 1)),
+    )
+    check_size(shape, max(int(ds.get("BitsAllocated") or 8) // 8, 1), name=path.name)
 
 
 def _window(ds: Any, stored: NDArray[Any], colour: str) -> tuple[NDArray[np.uint8], list[str]]:
@@ -224,13 +289,13 @@ def _frame_time(ds: Any, n: int) -> tuple[float | None, list[str]]:
         return None, []
     time, rate = _first(ds.get("FrameTime")), _first(ds.get("CineRate"))
     steps = np.array([float(v) for v in _many(ds.get("FrameTimeVector"))][1:])
-    if time is not None and time > 0:
+    if time is not None and 0 < time < np.inf:
         return time / 1000, [f"Frame time: {time:g} ms (FrameTime)."]
-    if len(steps) and steps.mean() > 0:
+    if len(steps) and 0 < steps.mean() < np.inf:
         spread = f", from {steps.min():g} to {steps.max():g} ms" if np.ptp(steps) else ""
         mean = float(steps.mean())
         return mean / 1000, [f"Frame time: {mean:g} ms (mean of FrameTimeVector{spread})."]
-    if rate is not None and rate > 0:
+    if rate is not None and 0 < rate < np.inf:
         return 1 / rate, [f"Frame time: {1000 / rate:g} ms (from CineRate)."]
     return None, ["Frame time: the file does not say."]
 
@@ -243,10 +308,19 @@ def _many(value: Any) -> list[Any]:
 
 def _geometry(
     ds: Any, frames: NDArray[np.uint8], *, deidentify: bool
-) -> tuple[NDArray[np.uint8], tuple[float, float] | None, list[str]]:
-    """Return de-identified frames, pixel size in mm, and notes: both rest on the same region."""
+) -> tuple[NDArray[np.uint8], tuple[float, float] | None, list[str], bool]:
+    """Return clean frames, pixel size in mm, notes, and whether it is de-identified.
+
+    The first two rest on the same region.
+    """
     height, width = frames.shape[1:3]
-    ultrasound = str(ds.get("Modality", "")) == "US" or "SequenceOfUltrasoundRegions" in ds
+    kind = str(getattr(ds.get("SOPClassUID"), "name", ""))
+    modality = str(ds.get("Modality", ""))
+    ultrasound = (
+        modality in ("US", "IVUS")
+        or kind.startswith("Ultrasound")
+        or "SequenceOfUltrasoundRegions" in ds
+    )
     moving = sector(frames) if ultrasound and len(frames) > 1 else None
     notes: list[str] = []
     box, scale = None, 1.0
@@ -260,42 +334,34 @@ def _geometry(
     spacing, said = _spacing(ds, region, scale)
     notes += said
     if not deidentify:
-        return frames, spacing, [*notes, "NOT de-identified: the pixels are as stored."]
+        return frames, spacing, [*notes, "NOT de-identified: the pixels are as stored."], False
     if not ultrasound:
-        burned = str(ds.get("BurnedInAnnotation", ""))
-        doubt = " The file says that text is burned into the pixels." if burned == "YES" else ""
-        return frames, spacing, [*notes, f"De-identified: all elements dropped.{doubt}"]
-    frames, said = _clean(frames, box, moving)
-    return frames, spacing, [*notes, *said]
+        # Without a word about it, only the scanner's own images are taken to be free of text.
+        said_so = str(ds.get("BurnedInAnnotation", ""))
+        own = modality in _WITHOUT_TEXT and "Secondary Capture" not in kind
+        free = said_so == "NO" or (said_so != "YES" and own)
+        doubt = (
+            ""
+            if free
+            else " The file says that text is burned into the pixels."
+            if said_so == "YES"
+            else " Burned-in text cannot be excluded: the file does not say."
+        )
+        notes.append(f"De-identified: all elements dropped.{doubt}")
+        return frames, spacing, notes, free
+    lossy = str(ds.get("LossyImageCompression", "")) == "01" or _is_lossy(ds)
+    change = {"change": LOSSY_CHANGE} if lossy else {}
+    frames, said, done = clean(frames, box, moving, dropped="all elements", **change)
+    # In a still, a region that does not fit the image proves nothing about where text is.
+    return frames, spacing, [*notes, *said], done and not (moving is None and np.isnan(scale))
 
 
-def _clean(
-    frames: NDArray[np.uint8], box: Box | None, moving: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.uint8], list[str]]:
-    """Black out everything outside the stated region and outside the moving sector."""
-    height, width = frames.shape[1:3]
-    keep = np.ones((height, width), dtype=bool)
-    used = []
-    if box is not None:
-        keep &= box.mask(height, width)
-        used.append("the region that the file states")
-    if moving is not None:
-        keep &= moving
-        used.append("the sector that moves")
-    if not used:
-        return frames, [
-            "De-identified: all elements dropped. Burned-in text cannot be excluded: a still "
-            "without a stated region gives no clue where tissue is, so no pixel was changed."
-        ]
-    notes = [
-        f"De-identified: all elements dropped, and {1 - keep.mean():.0%} of the pixels blacked "
-        f"out, those outside {' and '.join(used)}. A person has to look at the result."
-    ]
-    if moving is None:
-        notes.append("Burned-in text within the region cannot be excluded: nothing moves.")
-    elif (letters := still_and_bright(frames, keep)) > 0:
-        notes.append(f"{letters} bright pixel(s) in the sector never change: look for text there.")
-    return blacken(frames, keep), notes
+def _is_lossy(ds: Any) -> bool:
+    """Return whether the pixels are compressed so that still text flickers."""
+    from pydicom.uid import JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
+
+    kinds = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000)
+    return ds.file_meta.TransferSyntaxUID in kinds
 
 
 def _tissue_region(ds: Any) -> tuple[Any, bool]:
@@ -362,25 +428,17 @@ def _spacing(ds: Any, region: Any, scale: float) -> tuple[tuple[float, float] | 
     if region is not None:
         units = (region.get("PhysicalUnitsXDirection"), region.get("PhysicalUnitsYDirection"))
         steps = [abs(float(region.get(f"PhysicalDelta{axis}") or 0)) for axis in "YX"]
-        if units == (_CENTIMETRES, _CENTIMETRES) and min(steps) > 0:
+        if units == (_CENTIMETRES, _CENTIMETRES) and _are_lengths(steps):
             if np.isnan(scale):
                 return None, []
             return (10 * steps[0] * scale, 10 * steps[1] * scale), [
                 "Pixel size: from the ultrasound region (cm per pixel)."
             ]
     values = [float(v) for v in _many(ds.get("PixelSpacing"))]
-    if len(values) == 2 and min(values) > 0:
+    if len(values) == 2 and _are_lengths(values):
         return (values[0], values[1]), ["Pixel size: PixelSpacing."]
     return None, ["Pixel size: the file does not say."]
 
 
-def _grey_if_equal(frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], list[str]]:
-    if frames.shape[-1] == 1:
-        return frames, []
-    worst = int((frames.max(axis=-1) - frames.min(axis=-1)).max())
-    if worst > _GREY_LEVELS:
-        return frames, []
-    # Rec. 601 luminance, the Y that YBR_FULL stores.
-    luminance = frames @ np.array([0.299, 0.587, 0.114])
-    grey = np.rint(luminance).astype(np.uint8)[..., None]
-    return grey, [f"Colour: the channels agree within {worst} levels, so one grey channel is kept."]
+def _are_lengths(values: list[float]) -> bool:
+    return all(0 < v < np.inf for v in values)  # false for NaN, too

@@ -59,19 +59,23 @@ class RemoteFile:
     title
         What a reader calls it.
     url, md5
-        Where it is published, and its published MD5 (32 hexadecimal digits).
+        Where it is published, and its published MD5 (32 hexadecimal digits). None where the
+        publisher states none: then only the length, when stated, tells a whole file.
     license
         The terms it is published under.
     most_bytes
         An upper bound of its size, when one follows from the metadata.
+    size
+        Its exact size in bytes, when the publisher states it.
     """
 
     name: str
     title: str
     url: str
-    md5: str
+    md5: str | None
     license: str
     most_bytes: int | None = None
+    size: int | None = None
 
 
 class _AgainError(Exception):
@@ -126,7 +130,7 @@ def locked(path: Path, doing: str) -> Iterator[None]:
         lock.release()
 
 
-def fetch(file: RemoteFile, path: Path) -> Path:
+def fetch(file: RemoteFile, path: Path, *, quiet: bool = False) -> Path:
     """Download ``file`` to ``path`` unless it is there already, and return ``path``.
 
     Many processes may call this at once for one ``path``: one downloads, the others wait. What
@@ -138,6 +142,8 @@ def fetch(file: RemoteFile, path: Path) -> Path:
         What to fetch. Only https is spoken, redirects included.
     path
         Where it goes. A file that stands there is returned as it is, unverified.
+    quiet
+        Say nothing: one of many files, of which the caller has told size and licence.
 
     Raises
     ------
@@ -152,7 +158,7 @@ def fetch(file: RemoteFile, path: Path) -> Path:
         with locked(path, "downloading"):
             if not path.exists():
                 part = path.with_name(path.name + ".part")
-                _download(file, part)
+                _download(file, part, quiet=quiet)
                 part.replace(path)
     except DownloadError:
         raise
@@ -183,16 +189,21 @@ class _Transfer:
             )
 
 
-def _download(file: RemoteFile, part: Path) -> None:
+def _download(file: RemoteFile, part: Path, *, quiet: bool) -> None:
     """Bring ``part`` to be the whole, verified file."""
-    transfer = _Transfer(file, part)
+    transfer = _Transfer(file, part, told=quiet)
     while True:
         _receive(transfer)
-        found = md5_of(part)
-        if found == file.md5:
-            return
         received = _size(part)
+        found = None if file.md5 is None else md5_of(part)
+        if found == file.md5 and file.size in (None, received):
+            return
         part.unlink()
+        if file.md5 is None and transfer.start == 0:
+            raise ChecksumError(
+                f"{file.name} arrived whole but is not the published file. Expected {file.size} "
+                f"bytes. Received: {received} bytes. It was thrown away. Source: {file.url}"
+            )
         # A file put together from pieces may hold a damaged one: once more, from the first byte.
         if transfer.start == 0:
             raise ChecksumError(

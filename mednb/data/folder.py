@@ -2,11 +2,12 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import platformdirs
 
-__all__ = ["cache_folder", "data_folder", "offline", "say", "scratch_folder", "writable"]
+__all__ = ["cache_folder", "data_folder", "offline", "places", "say", "scratch_folder", "writable"]
 
 
 def say(line: str) -> None:
@@ -28,6 +29,12 @@ def data_folder(root: str | os.PathLike[str] | None = None) -> Path:
     """Return ``root``, else ``MEDNB_DATA``, else the user's cache folder; it need not exist."""
     chosen = root if root is not None else os.environ.get("MEDNB_DATA") or None
     return cache_folder() if chosen is None else Path(chosen).expanduser()
+
+
+def places(root: str | os.PathLike[str] | None, names: Iterable[str]) -> list[Path]:
+    """Return where a set of one of these names may lie: in the data folder, then in the cache."""
+    folders = dict.fromkeys([data_folder(root), cache_folder()])
+    return [folder / name for folder in folders for name in names]
 
 
 def writable(folder: Path) -> bool:

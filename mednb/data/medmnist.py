@@ -110,7 +110,7 @@ def load(name: str, *, root: str | os.PathLike[str] | None = None, size: int = 2
     file = _remote(name, size)
     path = obtain(file, subfolder="medmnist", root=root)
     members = [f"{split}_images" for split in reversed(_SPLITS)]
-    parts = read_images(path, members, key=file.md5)
+    parts = read_images(path, members, key=str(file.md5))
     labels = {s: _labels(path, s, about, task(name)) for s in _SPLITS}
     splits = {s: _split(name, s, parts[f"{s}_images"], labels[s], size) for s in _SPLITS}
     classes = tuple(about["label"][str(i)] for i in range(len(about["label"])))

@@ -1,11 +1,13 @@
 """Every data set by name. A new one is one more :class:`Entry`."""
 
+import importlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Protocol
 
-from mednb.data import lesions, medmnist
+from mednb.data import medmnist
 from mednb.errors import MednbError, UnknownNameError
 from mednb.types import Dataset
 
@@ -34,6 +36,8 @@ class Entry:
         The terms it comes under.
     read
         Makes the :class:`~mednb.types.Dataset`.
+    size
+        The edge length that :func:`load` takes when none is asked for.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Entry:
     sizes: tuple[int, ...]
     license: str
     read: _Load
+    size: int = 28
 
     def __str__(self) -> str:
         kind = "simulated" if self.simulated else "real"
@@ -81,9 +86,9 @@ class Names(Mapping[str, Entry]):
 def names() -> Names:
     """Return every data set that :func:`load` knows, simulated ones marked.
 
-    Without the package medmnist only the simulated ones are known, and the table says so.
+    Without the package medmnist its sets are not known, and the table says so.
     """
-    found = dict(_SIMULATED)
+    found = _ours()
     try:
         found.update(_medmnist())
     except MednbError as error:
@@ -91,7 +96,9 @@ def names() -> Names:
     return Names(found)
 
 
-def load(name: str, *, root: str | os.PathLike[str] | None = None, size: int = 28) -> Dataset:
+def load(
+    name: str, *, root: str | os.PathLike[str] | None = None, size: int | None = None
+) -> Dataset:
     """Load a data set by name: simulated at once, real from disk or by a verified download.
 
     Parameters
@@ -101,13 +108,16 @@ def load(name: str, *, root: str | os.PathLike[str] | None = None, size: int = 2
     root
         Folder to look in first; default ``MEDNB_DATA``, else the user's cache folder.
     size
-        Edge length of an image in pixels.
+        Edge length of an image in pixels. None takes the usual one: 28 for lesions and MedMNIST,
+        64 for the simulated hearts and lungs, 112 for films of patients.
 
     Returns
     -------
     Dataset
         Three splits that share no group and no image; images ``(N, H, W, C)`` uint8 in 0..255
-        (volumes ``(N, D, H, W, C)``), memory-mapped when the set is large.
+        (volumes ``(N, D, H, W, C)``), clips ``(N, T, H, W, C)``, memory-mapped when the set is
+        large. Length and step of clips are parameters of the set's own module, such as
+        :func:`mednb.data.echonet.load`.
 
     Raises
     ------
@@ -119,12 +129,30 @@ def load(name: str, *, root: str | os.PathLike[str] | None = None, size: int = 2
         When it is not on this machine and cannot be fetched; :class:`OfflineError` when
         ``MEDNB_OFFLINE`` forbids it, :class:`ChecksumError` when the file is not the published one.
     """
-    if name in _SIMULATED:
-        return _SIMULATED[name].read(root=root, size=size)
-    real = _medmnist()
-    if name not in real:
-        raise UnknownNameError("data set", name, [*_SIMULATED, *real])
-    return real[name].read(root=root, size=size)
+    ours = _ours()
+    entry = ours.get(name) or (real := _medmnist()).get(name)
+    if entry is None:
+        raise UnknownNameError("data set", name, [*ours, *real])
+    return entry.read(root=root, size=entry.size if size is None else size)
+
+
+def _ours() -> dict[str, Entry]:
+    """Return the sets with a module of their own in ``mednb.data``, as far as they are there."""
+    found = {}
+    for name, (simulated, task, size) in _MODULES.items():
+        if find_spec(f"mednb.data.{name}") is None:
+            continue
+        module = importlib.import_module(f"mednb.data.{name}")
+        found[name] = Entry(
+            name=name,
+            simulated=simulated,
+            task=getattr(module, "TASK", task),
+            sizes=(),
+            license=module.LICENSE,
+            read=module.load,
+            size=size,
+        )
+    return found
 
 
 def _medmnist() -> dict[str, Entry]:
@@ -148,13 +176,12 @@ def _bind(name: str) -> _Load:
     return read
 
 
-_SIMULATED = {
-    "lesions": Entry(
-        name="lesions",
-        simulated=True,
-        task="multi-class",
-        sizes=(),
-        license=lesions.LICENSE,
-        read=lesions.load,
-    ),
+#: Modules of ``mednb.data`` with a ``load``: simulated or not, task, usual edge length in pixels.
+_MODULES = {
+    "lesions": (True, "multi-class", 28),
+    "hearts": (True, "binary", 64),
+    "lungs": (True, "multi-class", 64),
+    "echonet": (False, "binary", 112),
+    "camus": (False, "binary", 112),
+    "pocus": (False, "multi-class", 112),
 }

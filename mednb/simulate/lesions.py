@@ -28,8 +28,8 @@ NORMAL, BENIGN, MALIGNANT = range(3)
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
-#: Linear probes: the others do not look at breasts.
-_PROBES = tuple(name for name, s in SCANNERS.items() if s.geometry == "linear")
+#: Probes for what lies near the skin: the others do not look at breasts.
+_PROBES = tuple(name for name in SCANNERS if name.startswith("linear-"))
 
 #: Beyond this distance from the outline, mm, the rim of a lesion has faded (3 sigma).
 _RIM_MM = 3.3

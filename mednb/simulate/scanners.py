@@ -138,6 +138,8 @@ def fwhm_lateral(scanner: Scanner, *, depth_mm: float | None = None) -> float:
 
 #: Scanners by name. The linear ones share one field of view, so that the same phantom can be
 #: looked at with each of them; the default is coarse enough to leave speckle in 28-pixel images.
+#: The three cardiac ones send long pulses, as wide as a pixel of a 64- to 112-pixel film: a finer
+#: pulse would cost time and be averaged away.
 SCANNERS: dict[str, Scanner] = {
     "linear-5MHz": Scanner(
         f0=5e6, bandwidth=0.3, geometry="linear", depth_mm=32.0, width_mm=32.0, f_number=4.0
@@ -171,6 +173,56 @@ SCANNERS: dict[str, Scanner] = {
         angle_deg=75.0,
         aperture_mm=19.2,
         noise_db=-60.0,
+    ),
+    "cardiac-2MHz": Scanner(
+        f0=2e6,
+        bandwidth=0.2,
+        geometry="sector",
+        depth_mm=155.0,
+        angle_deg=75.0,
+        aperture_mm=16.0,
+        noise_db=-56.0,
+    ),
+    "cardiac-1.7MHz-old": Scanner(
+        f0=1.7e6,
+        bandwidth=0.2,
+        geometry="sector",
+        depth_mm=155.0,
+        angle_deg=66.0,
+        aperture_mm=12.0,
+        dynamic_range_db=40.0,
+        gain_db=3.0,
+        noise_db=-44.0,
+    ),
+    "cardiac-2.5MHz": Scanner(
+        f0=2.5e6,
+        bandwidth=0.2,
+        geometry="sector",
+        depth_mm=155.0,
+        angle_deg=85.0,
+        aperture_mm=18.0,
+        dynamic_range_db=60.0,
+        noise_db=-64.0,
+    ),
+    "lung-3.5MHz": Scanner(
+        f0=3.5e6,
+        bandwidth=0.18,
+        geometry="linear",
+        depth_mm=70.0,
+        width_mm=70.0,
+        f_number=4.0,
+        dynamic_range_db=50.0,
+        noise_db=-55.0,
+    ),
+    "lung-5MHz": Scanner(
+        f0=5e6,
+        bandwidth=0.14,
+        geometry="linear",
+        depth_mm=70.0,
+        width_mm=60.0,
+        f_number=5.0,
+        dynamic_range_db=60.0,
+        noise_db=-55.0,
     ),
 }
 

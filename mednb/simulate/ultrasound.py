@@ -43,6 +43,7 @@ __all__ = [
     "to_beam",
     "to_screen",
     "unit_amplitude",
+    "visible",
 ]
 
 Real = NDArray[np.float64]
@@ -473,6 +474,11 @@ def _maps(
     for m in maps:
         m.flags.writeable = False
     return maps
+
+
+def visible(scanner: Scanner, size: int) -> NDArray[np.bool_]:
+    """Return ``(size, size)``: whether the centre of a pixel lies in the field of the probe."""
+    return _maps(scanner, size)[2]
 
 
 def scan_convert(image: Real, scanner: Scanner, *, size: int) -> Real:

@@ -1,11 +1,13 @@
 """A data folder of its own for every test, and a web server that misbehaves on demand."""
 
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -121,3 +123,75 @@ def plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "_SCHEMES", ("https://", "http://"))
     monkeypatch.setattr(download, "_TIMEOUT", (5.0, 0.3))
     monkeypatch.setattr(download, "_PAUSE", 0.001)
+
+
+class GirderServer:
+    """Speaks what is used of Girder's interface; ``tree`` is folders (dict) and files (bytes)."""
+
+    def __init__(self, tree: dict[str, Any]) -> None:
+        self.children: dict[str, list[tuple[str, str, Any]]] = {"c0": []}
+        self.files: dict[str, bytes] = {}
+        self.asked: list[str] = []
+        #: Answers that take the place of the next ones: a status, or bytes.
+        self.instead: list[int | bytes] = []
+        self._add("c0", tree)
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append(self.path)
+                answer = outer.instead.pop(0) if outer.instead else outer.answer(self.path)
+                body = b"" if isinstance(answer, int) else answer
+                self.send_response(answer if isinstance(answer, int) else 200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.base = f"http://127.0.0.1:{self.http.server_address[1]}/api/v1"
+
+    def _add(self, parent: str, tree: dict[str, Any]) -> None:
+        for name, content in tree.items():
+            own = f"{len(self.children) + len(self.files):04x}"
+            self.children.setdefault(parent, []).append((own, name, content))
+            if isinstance(content, dict):
+                self.children[own] = []
+                self._add(own, content)
+            else:
+                self.files[own] = content
+
+    def answer(self, target: str) -> bytes | int:
+        url = urlsplit(target)
+        query = {k: v[0] for k, v in parse_qs(url.query).items()}
+        if match := re.fullmatch(r"/api/v1/item/(\w+)/download", url.path):
+            return self.files.get(match[1], 404)
+        wants_folders = url.path == "/api/v1/folder"
+        parent = query["parentId" if wants_folders else "folderId"]
+        rows = [
+            {"_id": i, "name": name, "size": 0 if wants_folders else len(content)}
+            for i, name, content in self.children.get(parent, [])
+            if isinstance(content, dict) == wants_folders
+        ]
+        start = int(query["offset"])
+        return json.dumps(rows[start : start + int(query["limit"])]).encode()
+
+
+@pytest.fixture
+def girder(plain_http: None) -> Iterator[Callable[[dict[str, Any]], GirderServer]]:
+    """Return a function that starts a Girder server with a tree of folders and files."""
+    running: list[GirderServer] = []
+
+    def start(tree: dict[str, Any]) -> GirderServer:
+        server = GirderServer(tree)
+        threading.Thread(target=server.http.serve_forever, args=(0.02,), daemon=True).start()
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        server.http.shutdown()
+        server.http.server_close()

@@ -133,7 +133,7 @@ class TestEverySet:
         with pytest.raises(MednbError, match="pip install --no-deps medmnist"):
             mednb.data.load("breastmnist")
         known = mednb.data.names()
-        assert list(known) == ["lesions"]
+        assert not set(known) & set(PUBLISHED)
         assert "pip install" in repr(known)
         monkeypatch.undo()
         medmnist.info.cache_clear()
@@ -412,11 +412,11 @@ class TestWhereFilesAre:
 class TestNames:
     def test_every_set_stands_there(self):
         known = mednb.data.names()
-        assert set(known) == {"lesions", *PUBLISHED}
-        assert [n for n in known if known[n].simulated] == ["lesions"]
+        assert {"lesions", *PUBLISHED} <= set(known)
+        assert not [n for n in PUBLISHED if known[n].simulated]
         assert known["organmnist3d"].sizes == (28, 64)
         assert known["breastmnist"].sizes == (28, 64, 128, 224)
-        assert repr(known).count("\n") == 18
+        assert repr(known).count("\n") == len(known) - 1
         assert "CC BY-NC 4.0" in repr(known)
         assert "| `breastmnist` | real |" in known._repr_markdown_()
 

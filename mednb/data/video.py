@@ -1,0 +1,294 @@
+"""Read a video file (mp4, mov, avi, mpeg, mkv, webm, gif) as a clip; count frames by decoding.
+
+A container's header is somebody's word: its frame count is often wrong, and its frame rate was
+chosen by whoever converted the file. Both are reported, neither is believed blindly.
+"""
+
+import os
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mednb.data.deidentify import LOSSY_CHANGE, clean, sector
+from mednb.data.grey import grey_if_equal
+from mednb.data.memory import MOST_BYTES, check_size
+from mednb.errors import DataError
+from mednb.runtime import quiet_stderr
+from mednb.types import Clip
+
+__all__ = ["read_video"]
+
+#: Frames per second that a scanner may have; 1000 and 90000 are clocks of containers, not rates.
+_RATES = (1.0, 999.0)
+#: What the first bytes of a file say it is. Looking spares FFmpeg the formats that name other
+#: files to open (playlists), and a still picture does not pass for a video.
+_MAGIC = {
+    b"\x00\x00\x01\xba": "MPEG",
+    b"\x00\x00\x01\xb3": "MPEG",
+    b"\x1a\x45\xdf\xa3": "Matroska",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+}
+#: The same for files of the MP4 and QuickTime family, which say it at byte 4.
+_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+_MEND = "Read fewer frames: step=2 takes every second one, max_frames=100 the first hundred."
+
+
+@dataclass
+class _Told:
+    """What the container says beside the pixels; ``rate`` in frames per second."""
+
+    claimed: int = 0
+    rate: float = 0.0
+    cut: bool = False
+
+
+def read_video(
+    path: str | os.PathLike[str],
+    *,
+    deidentify: bool = True,
+    seconds_per_frame: float | None = None,
+    step: int = 1,
+    max_frames: int | None = None,
+) -> Clip:
+    """Read a video of any kind that OpenCV's FFmpeg decodes, or a GIF.
+
+    Parameters
+    ----------
+    path
+        The file. What it is, is told by its first bytes, not by its name.
+    deidentify
+        Black out what lies outside the sector that moves. The file's own text (title, dates, place)
+        is never read. The notes say what was done and what could not be.
+    seconds_per_frame
+        Time between two frames of the file in s, where something better than the container knows
+        it: a table that came with the data, or the scanner.
+    step
+        Take every ``step``-th frame; the clip's ``seconds_per_frame`` grows with it.
+    max_frames
+        Stop after so many frames were taken.
+
+    Returns
+    -------
+    Clip
+        ``frames`` ``(T, H, W, C)`` uint8 in 0..255, C = 1 when the colour channels agree;
+        ``seconds_per_frame`` in s, None when the container gives no believable rate;
+        ``spacing_mm`` None, for no video format holds it.
+
+    Raises
+    ------
+    DataError
+        When the file is absent, is no video, holds no frame, is cut off before its second frame,
+        or takes more than 2 GiB decoded.
+
+    Notes
+    -----
+    Frames are counted by decoding them. A file that is cut off gives the frames before the cut and
+    a note that starts with INCOMPLETE; MPEG and GIF do not say how many frames there were. A frame
+    of another size than the first is scaled to it by OpenCV, which does not tell. In a GIF the time
+    is the mean of the durations, without the last frame's, which is a pause. MPEG-1 knows eight
+    frame rates, so a converter wrote the nearest. Explained in notebook 00.
+    """
+    path = Path(path)
+    _check_arguments(step, max_frames, seconds_per_frame)
+    kind = _kind(path)
+    told = _Told(cut=kind == "AVI" and _is_short(path))
+    with quiet_stderr():
+        frames, decoded, stopped = _collect(
+            _gif(path, told) if kind == "GIF" else _ffmpeg(path, told), path, step, max_frames
+        )
+    notes = [] if stopped else _counted(path, decoded, told)
+    seconds, said = _frame_time(kind, len(frames), told, seconds_per_frame, step)
+    notes += [*said, "Pixel size: a video file cannot say."]
+    done = False
+    if deidentify:
+        moving = sector(frames, change=LOSSY_CHANGE) if len(frames) > 1 else None
+        dropped = "the file's own text"
+        frames, said, done = clean(frames, None, moving, dropped=dropped, change=LOSSY_CHANGE)
+        notes += said
+    else:
+        notes.append("NOT de-identified: the pixels are as stored.")
+    frames, said = grey_if_equal(frames)
+    return Clip(frames, seconds_per_frame=seconds, notes=(*notes, *said), deidentified=done)
+
+
+def _check_arguments(step: int, max_frames: int | None, seconds: float | None) -> None:
+    if step < 1:
+        raise DataError(f"Expected step to be at least 1, every frame. Received: {step}.")
+    if max_frames is not None and max_frames < 1:
+        raise DataError(f"Expected max_frames to be at least 1, or None. Received: {max_frames}.")
+    if seconds is not None and not (np.isfinite(seconds) and seconds > 0):
+        raise DataError(
+            f"Expected seconds_per_frame to be positive, such as 1 / 50 for 50 frames per second. "
+            f"Received: {seconds}."
+        )
+
+
+def _kind(path: Path) -> str:
+    """Return the container, by the first bytes."""
+    if not path.is_file():
+        raise DataError(f"Expected a video file. Received: no file at {path}.")
+    with path.open("rb") as file:
+        head = file.read(512)
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "AVI"
+    if head[4:8] in _BOXES:
+        return "MP4"
+    for magic, name in _MAGIC.items():
+        if head.startswith(magic):
+            return name
+    if len(head) > 188 and head[0] == head[188] == 0x47:
+        return "MPEG"
+    hint = " It is DICOM: use read_dicom." if head[128:132] == b"DICM" else ""
+    raise DataError(
+        f"Expected a video: mp4, mov, avi, mpeg, mkv, webm or gif, told by its first bytes. "
+        f"Received: {path.name}, {'an empty file' if not head else 'something else'}.{hint}"
+    )
+
+
+def _is_short(path: Path) -> bool:
+    """Return whether an AVI file ends before the length that its first eight bytes state."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<4xI", file.read(8))
+    return bool(path.stat().st_size < 8 + length < 8 + 2**32 - 1)  # all ones: not known
+
+
+def _ffmpeg(path: Path, told: _Told) -> Iterator[NDArray[np.uint8]]:
+    """Yield ``(H, W, 3)`` RGB frames."""
+    import cv2  # only clips need it, and it takes a while to load
+
+    # FFmpeg by name: OpenCV would otherwise try readers that take "a01.png" for a01, a02, ...
+    # On the processor: every machine then decodes the same pixels.
+    options = [cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_NONE]
+    capture: Any = None
+    try:
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, options)
+        if not capture.isOpened():
+            raise DataError(
+                f"Expected a whole video. Received: {path.name}, whose start is that of a video "
+                f"but which FFmpeg cannot open: cut off, corrupt, or without pictures. Copy it "
+                f"again from where it came."
+            )
+        told.rate = float(capture.get(cv2.CAP_PROP_FPS))
+        claimed = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        told.claimed = int(claimed) if 0 < claimed < 2**31 else 0
+        while capture.grab():
+            found, bgr = capture.retrieve()
+            if not found:
+                break
+            yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    except cv2.error as error:
+        raise DataError(
+            f"Expected a whole video. Received: {path.name}, which OpenCV cannot decode."
+        ) from error
+    finally:
+        if capture is not None:
+            capture.release()
+
+
+def _gif(path: Path, told: _Told) -> Iterator[NDArray[np.uint8]]:
+    """Yield ``(H, W, 3)`` RGB frames; OpenCV would drop their durations."""
+    from PIL import Image, ImageSequence
+
+    durations: list[float] = []
+    # What Pillow raises on broken files, its bomb error included.
+    broken = (OSError, SyntaxError, ValueError, LookupError, Image.DecompressionBombError)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the size is checked here
+        try:
+            with Image.open(path, formats=["GIF"]) as image:
+                check_size((image.height, image.width), 3, name=path.name)
+                for frame in ImageSequence.Iterator(image):
+                    pixels = np.array(frame.convert("RGB"), dtype=np.uint8)
+                    durations.append(float(frame.info.get("duration", 0)))
+                    steps = [d for d in durations[:-1] if d > 0]
+                    told.rate = 1000 / float(np.mean(steps)) if steps else 0.0
+                    yield pixels
+        except DataError:
+            raise
+        except broken as error:
+            if not durations:
+                raise DataError(
+                    f"Expected a whole GIF. Received: {path.name}, cut off or corrupt before the "
+                    f"end of its first frame."
+                ) from error
+            told.cut = True
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        told.cut |= file.read() != b";"
+
+
+def _collect(
+    source: Iterator[NDArray[np.uint8]], path: Path, step: int, max_frames: int | None
+) -> tuple[NDArray[np.uint8], int, bool]:
+    """Return every ``step``-th frame, how many were decoded, whether ``max_frames`` ended it."""
+    taken: list[NDArray[np.uint8]] = []
+    decoded, size = 0, 0
+    with closing(source):  # type: ignore[type-var]
+        for frame in source:
+            decoded += 1
+            if (decoded - 1) % step:
+                continue
+            if taken and frame.shape != taken[0].shape:
+                raise DataError(
+                    f"Expected frames of one size in {path.name}. Received: {taken[0].shape[:2]}, "
+                    f"then {frame.shape[:2]} from frame {decoded - 1}. Cut the file there."
+                )
+            size += frame.nbytes
+            if size > MOST_BYTES:
+                raise DataError(
+                    f"Expected at most {MOST_BYTES / 2**30:g} GiB of decoded frames. Received: "
+                    f"{path.name}, which has more than {len(taken)} of {frame.shape}. {_MEND}"
+                )
+            taken.append(frame)
+            if len(taken) == max_frames:
+                return np.stack(taken), decoded, True
+    if not taken:
+        raise DataError(
+            f"Expected at least one frame in {path.name}. Received: none could be decoded. The "
+            f"file is empty, cut off, or in a codec that OpenCV's FFmpeg lacks."
+        )
+    return np.stack(taken), decoded, False
+
+
+def _counted(path: Path, decoded: int, told: _Told) -> list[str]:
+    """Return what counting the frames showed, or refuse the single frame of a file cut off."""
+    if decoded < told.claimed or told.cut:
+        if decoded < 2:
+            raise DataError(
+                f"Expected a whole video. Received: {path.name}, which ends or breaks after one "
+                f"frame; its header claims {told.claimed or 'more'}. Copy it again."
+            )
+        said = f"; the header claims {told.claimed}" if told.claimed else ""
+        return [
+            f"INCOMPLETE: {decoded} frames could be decoded{said}. The file is cut off or corrupt, "
+            f"or its header is wrong."
+        ]
+    claims = f"; the header claims {told.claimed}" if decoded != told.claimed > 0 else ""
+    return [f"Frames: {decoded}, counted by decoding{claims}."]
+
+
+def _frame_time(
+    kind: str, n: int, told: _Told, given: float | None, step: int
+) -> tuple[float | None, list[str]]:
+    """Return seconds between the frames taken, and where that comes from."""
+    each = f", every frame {step} times that: step={step}" if step > 1 else ""
+    if given is not None:
+        return given * step, [f"Frame time: {1000 * given:g} ms (given by the caller){each}."]
+    if n == 1:
+        return None, []
+    if not _RATES[0] <= told.rate <= _RATES[1]:
+        said = f"says {told.rate:g} frames per second, which no scanner has" if told.rate else ""
+        return None, [f"Frame time: unknown; the file {said or 'does not say'}."]
+    why = "mean of the GIF's durations" if kind == "GIF" else f"{kind} header, {told.rate:g} per s"
+    return step / told.rate, [
+        f"Frame time: {1000 / told.rate:g} ms ({why}; the word of whoever wrote the file, not of "
+        f"the scanner){each}."
+    ]

@@ -1,0 +1,610 @@
+"""Beating hearts, apical four-chamber view: films whose every mask, volume and motion is known.
+
+Each clip is another heart (:mod:`mednb.simulate.ventricle`) with its own rhythm
+(:mod:`mednb.simulate.rhythm`), looked at with other settings. Tissue carries its scatterers along,
+so speckle moves as it does in patients; blood looks new in every frame. Simplified: the plane
+always cuts the same tissue, valves are two hinged leaflets, and beyond the heart motion just fades.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import cos, log, pi, sin
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mednb.errors import DataError
+from mednb.simulate import cine
+from mednb.simulate import ultrasound as us
+from mednb.simulate.parallel import Progress, each
+from mednb.simulate.rhythm import Rhythm, beats
+from mednb.simulate.scanners import SCANNERS, Scanner, get
+from mednb.simulate.ventricle import RV_WALL_MM, Motion, Ventricle, smoothstep
+from mednb.types import Split
+
+__all__ = ["CLASSES", "REGIONS", "SECONDS", "Heart", "draw", "hearts"]
+
+#: Class names; the position is the label.
+CLASSES = ("EF 50 % or above", "EF below 50 %")
+#: What the numbers in a mask mean.
+REGIONS = ("background", "left ventricle", "myocardium", "left atrium")
+#: Seconds from the first to the last frame unless told otherwise: 32 frames at 25 a second.
+SECONDS = 1.24
+
+Real = NDArray[np.float64]
+#: A number, or (least, most) to draw from.
+Range = float | tuple[float, float]
+
+_PROBES = tuple(name for name, s in SCANNERS.items() if s.geometry == "sector")
+#: The depths a user of the machine may set, as shares of the scanner's own.
+_DEPTHS = (0.9, 1.0, 1.15)
+#: Scatterers in a resolution cell.
+_PER_CELL = 10.0
+#: Frames whose scatterers are moved at a time: what they need fits into the processor's cache.
+_BLOCK = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heart:
+    """One heart in front of the probe: shape, rhythm, place. Lengths in mm, times in s.
+
+    Parameters
+    ----------
+    ventricle
+        The left ventricle and its surroundings at end-diastole.
+    rhythm
+        When it beats.
+    x, z
+        Where the apex of the cavity lies: lateral position and depth.
+    tilt
+        Angle of the long axis against straight down, rad; positive: base to the right.
+    sway
+        How far the heart shifts across and along its axis with every beat, and with breathing.
+    breath
+        Period and phase of breathing: s, rad.
+    fibrillation
+        True in atrial fibrillation.
+    """
+
+    ventricle: Ventricle
+    rhythm: Rhythm
+    x: float
+    z: float
+    tilt: float
+    sway: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    breath: tuple[float, float] = (4.0, 0.0)
+    fibrillation: bool = False
+
+    def motion(self, t: Real) -> Motion:
+        """Return the state of the heart at ``(T,)`` times in s."""
+        half = self.ventricle.lag / 2
+        septal = self.rhythm.ejected(t + half)
+        lateral = septal if half == 0 else self.rhythm.ejected(t - half)
+        across, along, breathing = self.sway
+        period, phase = self.breath
+        s = (septal + lateral) / 2
+        lung = breathing * (np.sin(2 * pi * t / period + phase) - sin(phase))
+        return self.ventricle.motion(septal, lateral, across * s, along * s + lung)
+
+    def to_heart(self, x: Real, z: Real) -> tuple[Real, Real]:
+        """Return heart coordinates (X across, Z along the axis) of places in the picture, mm."""
+        x, z = x - self.x, z - self.z
+        c, s = cos(self.tilt), sin(self.tilt)
+        return np.asarray(c * x - s * z), np.asarray(s * x + c * z)
+
+    def to_picture(self, X: Real, Z: Real) -> tuple[Real, Real]:
+        """Return lateral position and depth in mm of places in heart coordinates."""
+        c, s = cos(self.tilt), sin(self.tilt)
+        return np.asarray(self.x + c * X + s * Z), np.asarray(self.z - s * X + c * Z)
+
+    def masks(self, x: Real, z: Real, t: Real) -> NDArray[np.uint8]:
+        """Return what lies at places at ``(T,)`` times: codes ``(T, *x.shape)``, see REGIONS."""
+        x, z = np.broadcast_arrays(x, z)
+        X, Z = self.to_heart(x.ravel(), z.ravel())
+        return self.ventricle.mask(X, Z, self.motion(t)).reshape(len(t), *x.shape)
+
+    def displacement(self, x: Real, z: Real, t: Real, *, since: float) -> Real:
+        """Return how far the tissue that lies at a place at time ``since`` has gone at times t.
+
+        Parameters
+        ----------
+        x, z
+            Lateral position and depth in mm, any shape.
+        t
+            ``(T,)`` s.
+        since
+            s: the moment at which the tissue lies at (x, z).
+
+        Returns
+        -------
+        ndarray
+            ``(T, *x.shape, 2)`` mm: along x and along z. In tissue exact. Blood has none of its
+            own: there it is that of the wall, stretched over the cavity.
+        """
+        x, z = np.broadcast_arrays(x, z)
+        v = self.ventricle
+        X, Z = v.find(*self.to_heart(x.ravel(), z.ravel()), self.motion(np.array([since])))
+        X1, Z1, _ = v.move(v.attach(X, Z), self.motion(t))
+        x1, z1 = self.to_picture(X1, Z1)
+        shape = (len(t), *x.shape)
+        return np.stack([x1.reshape(shape) - x, z1.reshape(shape) - z], axis=-1)
+
+
+def draw(
+    seed: int,
+    i: int,
+    *,
+    seconds: float = SECONDS,
+    ejection_fraction: Range = (20.0, 75.0),
+    heart_rate: Range = (52.0, 95.0),
+    regional: float = 0.2,
+    hypertrophy: float = 0.2,
+    dyssynchrony: float = 0.1,
+    fibrillation: float = 0.0,
+) -> Heart:
+    """Draw heart ``i`` of a seed: the one that clip ``i`` of :func:`hearts` shows.
+
+    Parameters
+    ----------
+    seed, i
+        Which heart.
+    seconds
+        Length of the clip, s.
+    ejection_fraction, heart_rate, regional, hypertrophy, dyssynchrony, fibrillation
+        As for :func:`hearts`.
+    """
+    rng = _rng(seed, i, 0)
+    # Everything is drawn for every heart, in one order, so that a knob changes only its own part.
+    EF = _within(rng, ejection_fraction) / 100
+    rate = _within(rng, heart_rate)
+    ill, thick, late, fib = (
+        bool(rng.random() < p) for p in (regional, hypertrophy, dyssynchrony, fibrillation)
+    )
+    edv = _within(rng, (75, 150)) + 100 * max(0.0, 0.5 - EF) * _within(rng, (0.4, 2.4))
+    wall = _within(rng, (12.5, 16.0)) if thick else _within(rng, (7.5, 10.5))
+    if thick:
+        edv *= 0.85
+    length = 86 * (edv / 120) ** 0.22 * _within(rng, (0.88, 1.07))
+    loss = _within(rng, (0.6, 1.15)), _within(rng, (0.25, 0.75)), _within(rng, (0.14, 0.26))
+    lateral = bool(rng.random() < 0.5)
+    lag = _within(rng, (0.06, 0.14)) * (1 if rng.random() < 0.7 else -1)
+    healthy = (0.0, 0.5, 0.2)
+    weak = (healthy, loss) if lateral else (loss, healthy)
+    ventricle = Ventricle(
+        edv=edv,
+        length=length,
+        wall=wall,
+        ejection=EF,
+        shortening=0.19 * min(EF / 0.6, 1.15) * _within(rng, (0.8, 1.1)),
+        base_share=_within(rng, (0.55, 0.75)),
+        weak=weak if ill else (healthy, healthy),
+        lag=lag if late else 0.0,
+        atrium=_within(rng, (36, 52)),
+        right_heart=(_within(rng, (22, 34)), _within(rng, (3, 7))),
+    )
+    while not ventricle.possible() and ventricle.weak[int(lateral)][0] > 0.01:
+        less = (0.8 * ventricle.weak[int(lateral)][0], *loss[1:])
+        ventricle = replace(ventricle, weak=(healthy, less) if lateral else (less, healthy))
+    # Near the middle, and not too close: the whole cavity has to lie in the sector.
+    z = ventricle.apex_wall + _within(rng, (11, 30))
+    x, tilt = z * _within(rng, (-0.25, 0.2)), _within(rng, (-0.14, 0.24))
+    return Heart(
+        ventricle=ventricle,
+        x=x,
+        z=z,
+        tilt=tilt,
+        sway=(_within(rng, (-1.5, 1.5)), _within(rng, (-2.0, 1.0)), _within(rng, (0, 2.0))),
+        breath=(_within(rng, (3, 5)), _within(rng, (0, 2 * pi))),
+        fibrillation=fib,
+        rhythm=beats(
+            rng,
+            heart_rate=rate,
+            seconds=seconds,
+            phase=float(rng.random()),
+            e_share=_within(rng, (0.6, 0.8)),
+            fibrillation=fib,
+        ),
+    )
+
+
+def hearts(
+    n: int,
+    *,
+    seed: int,
+    size: int = 64,
+    frames: int = 32,
+    scanner: str | Sequence[str] = "cardiac-2MHz",
+    seconds_per_step: float | None = None,
+    ejection_fraction: Range = (20.0, 75.0),
+    heart_rate: Range = (52.0, 95.0),
+    regional: float = 0.2,
+    hypertrophy: float = 0.2,
+    dyssynchrony: float = 0.1,
+    fibrillation: float = 0.0,
+    displacement: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Split:
+    """Simulate films of beating hearts, apical four-chamber view, with their exact truth.
+
+    Equal ``seed`` gives the same hearts with every scanner and size, and clip ``i`` depends
+    neither on ``n`` nor on ``workers``. Notebook 03 explains and uses them.
+
+    Parameters
+    ----------
+    n
+        Number of clips, each of another heart.
+    seed
+        Of everything random, at least 0. Different seeds never share a heart.
+    size
+        Side of a frame, pixels, at least 16.
+    frames
+        Frames of a clip, at least 2.
+    scanner
+        Name of a sector probe in :data:`mednb.simulate.scanners.SCANNERS`, or several names, of
+        which each clip draws one: domain randomisation.
+    seconds_per_step
+        Time from frame to frame, s. None: first and last frame are 1.24 s apart, 0.04 s a step for
+        32 frames. A clip must hold at least one beat of the slowest heart.
+    ejection_fraction
+        Of the whole ventricle, %, or (least, most). Not all walls can make every one: where a
+        regional disorder is drawn beside a high one, it is made as severe as the wall allows.
+    heart_rate
+        Beats per minute, or (least, most).
+    regional, hypertrophy, dyssynchrony, fibrillation
+        Shares of hearts, 0 to 1, with a wall that moves too little or outward, a wall of 12.5 to
+        16 mm, one side 60 to 140 ms late, and atrial fibrillation (no A wave, uneven beats).
+    displacement
+        Add the motion of the tissue to the targets (268 MB for 256 clips of 32 frames at 64).
+    workers
+        Threads; None takes one for each core. The result does not depend on it.
+    progress
+        Called after each clip with how many are made, and of how many.
+
+    Returns
+    -------
+    Split
+        ``clips`` (n, frames, size, size, 1) uint8; ``images`` (n, size, size, 1) uint8, the
+        end-diastolic frame; ``masks`` (n, frames, size, size) uint8, see :data:`REGIONS`, by
+        inequality at pixel centres, 0 outside the sector; ``labels`` 1 where EF is below 50 %;
+        ``groups`` the heart.
+        ``targets``: ``volume`` (n, frames) mL; ``ef`` % with ``edv``, ``esv`` mL and ``ed_step``,
+        ``es_step``, of the first ejection that lies inside the clip (else of its largest and
+        smallest volume); ``seconds_per_step`` s; ``spacing_mm`` of a pixel; ``heart_rate``;
+        ``scanner`` its name; ``wall_mm``; ``lag_ms`` of the lateral wall; ``regional`` the lost
+        share of motion; ``fibrillation`` 0 or 1; and, if asked for, ``displacement`` (n, frames,
+        size, size, 2) float32 mm along x and z, of the tissue that lies at each pixel centre in
+        the end-diastolic frame.
+
+    Raises
+    ------
+    DataError
+        When a number is out of range, or the clip is too short for one beat.
+    UnknownNameError
+        When there is no such probe.
+    """
+    names = (scanner,) if isinstance(scanner, str) else tuple(scanner)
+    probes = [get(name, among=_PROBES) for name in names]
+    dt = SECONDS / max(frames - 1, 1) if seconds_per_step is None else seconds_per_step
+    _check(
+        n=(n, 1, None),
+        seed=(seed, 0, None),
+        size=(size, 16, None),
+        frames=(frames, 2, None),
+        scanner=(len(names), 1, None),
+        seconds_per_step=(dt, 1e-4, None),
+        ejection_fraction=(ejection_fraction, 5, 80),
+        heart_rate=(heart_rate, 30, 200),
+        regional=(regional, 0, 1),
+        hypertrophy=(hypertrophy, 0, 1),
+        dyssynchrony=(dyssynchrony, 0, 1),
+        fibrillation=(fibrillation, 0, 1),
+    )
+    slowest = heart_rate if isinstance(heart_rate, (int, float)) else min(heart_rate)
+    if (frames - 1) * dt < 60 / slowest:
+        raise DataError(
+            f"Expected a clip that holds one beat, {60 / slowest:.2f} s at {slowest:g} beats/min. "
+            f"Received: {frames} frames, {dt:.3f} s apart, {(frames - 1) * dt:.2f} s together. "
+            f"Take more frames, a longer seconds_per_step, or a faster heart_rate."
+        )
+    t = dt * np.arange(frames, dtype=np.float64)
+    clips = np.empty((n, frames, size, size, 1), np.uint8)
+    masks = np.empty((n, frames, size, size), np.uint8)
+    moved = np.empty((n, frames, size, size, 2), np.float32) if displacement else None
+    volume = np.empty((n, frames))
+    which = np.array([int(_rng(seed, i, 2).random() * len(names)) for i in range(n)])
+    truth = np.empty((n, 9))
+    steps = np.empty((n, 2), np.int64)
+
+    def make(i: int) -> None:
+        heart = draw(
+            seed,
+            i,
+            seconds=float(t[-1]),
+            ejection_fraction=ejection_fraction,
+            heart_rate=heart_rate,
+            regional=regional,
+            hypertrophy=hypertrophy,
+            dyssynchrony=dyssynchrony,
+            fibrillation=fibrillation,
+        )
+        rng = _rng(seed, i, 1)
+        share = _DEPTHS[int(rng.random() * len(_DEPTHS))]
+        probe = replace(probes[which[i]], depth_mm=probes[which[i]].depth_mm * share)
+        x, z = us.pixel_centres(probe, size)
+        clips[i, ..., 0] = _film(probe, heart, t, rng, size)
+        masks[i] = heart.masks(x, z, t) * us.visible(probe, size)
+        V = volume[i] = heart.motion(t).volume
+        ed, es = _cycle(V, t, heart.rhythm)
+        steps[i] = ed, es
+        if moved is not None:
+            moved[i] = heart.displacement(x, z, t, since=float(t[ed]))
+        v = heart.ventricle
+        RR = np.diff(heart.rhythm.start)
+        truth[i] = (
+            100 * (V[ed] - V[es]) / V[ed],
+            V[ed],
+            V[es],
+            float(z[1, 0] - z[0, 0]),
+            60 / RR.mean(),
+            v.wall,
+            1000 * v.lag,
+            max(v.weak[0][0], v.weak[1][0]),
+            float(heart.fibrillation),
+        )
+
+    each(make, n, workers=workers, progress=progress)
+    columns = ("ef", "edv", "esv", "spacing_mm", "heart_rate")
+    more = ("wall_mm", "lag_ms", "regional", "fibrillation")
+    targets: dict[str, NDArray[Any]] = {
+        name: truth[:, c].copy() for c, name in enumerate((*columns, *more))
+    }
+    targets |= {
+        "volume": volume,
+        "ed_step": steps[:, 0].copy(),
+        "es_step": steps[:, 1].copy(),
+        "seconds_per_step": np.full(n, dt),
+        "scanner": np.array(names)[which],
+    }
+    if moved is not None:
+        targets["displacement"] = moved
+    return Split(
+        images=clips[np.arange(n), steps[:, 0]],
+        labels=(targets["ef"] < 50).astype(np.int64),
+        groups=np.array([f"heart-{seed}-{i:05d}" for i in range(n)]),
+        masks=masks,
+        clips=clips,
+        targets=targets,
+    )
+
+
+def _check(**numbers: tuple[Range, float, float | None]) -> None:
+    for name, (value, low, high) in numbers.items():
+        values = (value,) if isinstance(value, (int, float)) else tuple(value)
+        fine = all(low <= v and (high is None or v <= high) for v in values)
+        if not fine or len(values) > 2 or values[0] > values[-1]:
+            bound = f">= {low:g}" if high is None else f"between {low:g} and {high:g}"
+            pair = "" if len(values) == 1 else ", as (least, most)"
+            raise DataError(f"Expected {name} {bound}{pair}. Received: {value}.")
+
+
+def _rng(seed: int, *key: int) -> np.random.Generator:
+    """Return a generator of its own for every heart and purpose, whatever their number."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
+
+
+def _within(rng: np.random.Generator, bounds: Range) -> float:
+    low, high = (bounds, bounds) if isinstance(bounds, (int, float)) else bounds
+    return low + (high - low) * float(rng.random())
+
+
+def _cycle(V: Real, t: Real, rhythm: Rhythm) -> tuple[int, int]:
+    """Return the frames of end-diastole and end-systole of the first whole ejection in the clip."""
+    step = t[1] - t[0]
+    for begin, end in rhythm.systoles():
+        # The nearest frames may lie a step before or after; outside the clip there are none.
+        first, last = round((begin - t[0]) / step), round((end - t[0]) / step)
+        if first >= 0 and last <= len(t) - 1:
+            near = slice(max(0, first - 2), first + 3), slice(max(0, last - 2), last + 3)
+            ed = near[0].start + int(V[near[0]].argmax())
+            es = near[1].start + int(V[near[1]].argmin())
+            return ed, es
+    return int(V.argmax()), int(V.argmin())
+
+
+# --- what the probe sees ----------------------------------------------------------------------
+
+
+def _db(value: Real | float) -> Real:
+    """Return the amplitude of a level in dB."""
+    return np.asarray(np.exp((log(10) / 20) * np.asarray(value)))
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one examination shows a heart: echo levels in dB, settings, faults."""
+
+    septum: float
+    lateral: float
+    apex: float
+    pericardium: float
+    behind: float
+    elsewhere: float
+    lung: float
+    #: Rows (lateral side 0 or 1, centre and width as shares of L, loss): walls that drop out.
+    dropout: Real
+    #: Rows (dB, k_x, k_z, phase): slow variation of tissue.
+    field: Real
+    haze: float
+    haze_mm: float
+    clutter: float
+    blood: float
+    gain: float
+    tgc: float
+    #: Two shadows of ribs or lung at the edges: dB, and where each has faded, as a share.
+    edges: Real
+
+
+def _draw_look(rng: np.random.Generator) -> Look:
+    def rows(n: int, *bounds: tuple[float, float]) -> Real:
+        low, high = np.array(bounds, np.float64).T
+        return np.asarray(low + (high - low) * rng.random((n, len(bounds))))
+
+    one = rows(
+        1,
+        (-9, -1),
+        (-13, -4),
+        (-10, -2),
+        (-4, 6),
+        (-4, 6),
+        (-20, -11),
+        (-26, -13),
+        (-14, -2),
+        (6, 20),
+        (-46, -26),
+        (-42, -30),
+        (-7, 5),
+        (-0.10, 0.06),
+    )[0]
+    septum, lateral, apex, peri, behind, other, lung, haze, haze_mm, clutter, blood, gain, tgc = one
+    many = int(rng.integers(0, 4))
+    dropout = rows(3, (0, 2), (0.05, 0.95), (0.08, 0.2), (6, 22))[:many]
+    dropout[:, 0] = np.floor(dropout[:, 0])
+    return Look(
+        septum=septum,
+        lateral=lateral,
+        apex=apex,
+        pericardium=peri,
+        behind=behind,
+        elsewhere=other,
+        lung=lung,
+        dropout=dropout,
+        field=rows(6, (0.5, 1.8), (-0.25, 0.25), (-0.25, 0.25), (0, 2 * pi)),
+        haze=haze,
+        haze_mm=haze_mm,
+        clutter=clutter,
+        blood=blood,
+        gain=gain,
+        tgc=tgc,
+        edges=rows(2, (0, 30), (0.05, 0.35)),
+    )
+
+
+def _tissue(v: Ventricle, look: Look, X: Real, Z: Real) -> tuple[Real, NDArray[np.bool_]]:
+    """Return the echo level of end-diastolic places, dB, and where there is tissue at all."""
+    L, H = v.length, v.atrium
+    R, right_side = np.abs(X), X > 0
+    tau = (Z - L) / H
+    lower = Z > L
+    inner = np.where(lower, v.atrial(tau), np.where(Z > 0, v.endo(Z), 0.0))
+    outer = v.wall_of_atrium(Z)
+    w = np.where(right_side, 0.0, v.right(Z))
+    free = RV_WALL_MM * np.clip(w / 6, 0, 1)
+    past = R - outer
+    blood = (inner > R) | ((past > 0) & (past < w))
+
+    level = np.where(right_side, look.lung, look.elsewhere)
+    # Behind the heart: a bright backdrop that fades with depth.
+    level = level + (look.behind - level) * smoothstep((tau - 0.75) / 0.3)
+    level -= 10 * smoothstep((tau - 1.1) / 0.8)
+    sac = np.exp(-0.5 * ((past - w - free - 1.5) / 1.3) ** 2)
+    level += np.clip(look.pericardium - level, 0, None) * np.where(tau < 1, sac, 0)
+    wall = np.where(right_side, look.lateral, look.septum)
+    Y = Z / L
+    wall = wall + (look.apex - wall) * smoothstep((0.3 - Y) / 0.4)
+    # The fibrous skeleton at the ring shines; so does the inner surface, a little.
+    wall = wall + 6 * np.exp(-0.5 * ((Y - 1) / 0.04) ** 2)
+    wall = wall + 3 * np.exp(-0.5 * ((R - inner) / 1.2) ** 2)
+    for side, centre, width, loss in look.dropout:
+        here = right_side == (side > 0)
+        wall = wall - np.where(here, loss * np.exp(-0.5 * ((Y - centre) / width) ** 2), 0)
+    inside = past <= 0
+    in_free_wall = (past >= w) & (past < w + free)
+    level = np.where(inside, wall, np.where(in_free_wall, look.septum - 4, level))
+    level = np.where(inside & lower, look.septum - 1, level)
+    A, k_x, k_z, phase = look.field.T[..., None]
+    level = level + np.sum(A * np.cos(k_x * X + k_z * Z + phase), axis=0)
+    return np.asarray(level), ~blood
+
+
+def _leaflets(
+    v: Ventricle, m: Motion, opening: Real, rng: np.random.Generator
+) -> tuple[Real, Real, Real]:
+    """Return scatterers of both valves between atria and ventricles: X, Z ``(T, K)`` and dB."""
+    L = np.array(v.length)
+    x_parts, z_parts, level = [], [], []
+    ring = v.endo(L)
+    outer, w = v.epi(L), v.right(L)
+    g = [float(v.share(L, lateral=side)) for side in (False, True)]
+    root = float(np.sqrt(v.f(L)))
+    septal = ring + root * g[0] * m.left
+    lateral = ring + root * g[1] * m.right
+    free = outer + w - v.right_heart[1] * m.s
+    mitral, tricuspid = ring, 0.55 * w
+    # Where each hinges, which way it points when shut, how long it is.
+    hinges = (
+        (-septal, 1, 1.15 * mitral),
+        (lateral, -1, 0.85 * mitral),
+        (-(outer + 0 * m.s), -1, 0.9 * tricuspid),
+        (-free, 1, 1.05 * tricuspid),
+    )
+    for hinge, way, length in hinges:
+        k = int(4 * length)
+        along, across = rng.random(k) * length, 1.4 * (rng.random(k) - 0.5)
+        angle = (0.25 + 1.0 * opening)[:, None]
+        c, s = np.cos(angle), np.sin(angle)
+        x_parts.append(hinge[:, None] + way * (along * c + across * s) + m.dx[:, None])
+        z_parts.append((m.lam * v.length)[:, None] - along * s + across * c + m.dz[:, None])
+        level.append(np.full(k, -1.0 - 3 * rng.random()))
+    return np.hstack(x_parts), np.hstack(z_parts), np.hstack(level)
+
+
+def _film(
+    scanner: Scanner, heart: Heart, t: Real, rng: np.random.Generator, size: int
+) -> NDArray[np.uint8]:
+    g, v, look = us.grid(scanner), heart.ventricle, _draw_look(rng)
+    m = heart.motion(t)
+    # Attenuation is undone by the time-gain compensation, up to what the operator got wrong.
+    off = us.round_trip_loss_db(scanner, g.r, alpha=look.tgc)[:, None]
+    edge_db, faded = look.edges.T
+    across = (g.u[None, :] - g.u[0]) / (g.u[-1] - g.u[0])
+    shade = edge_db[0] * (1 - smoothstep(across / faded[0]))
+    shade = shade + edge_db[1] * (1 - smoothstep((1 - across) / faded[1]))
+    gain = _db(off - shade)
+
+    r, u, a = us.draw_scatterers(scanner, rng, per_cell=_PER_CELL)
+    X, Z = heart.to_heart(r * np.sin(u), r * np.cos(u))
+    level, solid = _tissue(v, look, X, Z)
+    r, u, X, Z = r[solid], u[solid], X[solid], Z[solid]
+    a = a[solid] * _db(level[solid])
+    moving = v.outside(X, Z) < v.reach
+    still = cine.spread(scanner, r[~moving], u[~moving], a[~moving])
+    haze = _db(look.haze) * np.exp(-g.r / look.haze_mm)[:, None] + _db(look.clutter)
+    still += haze * cine.unit_noise(scanner, rng)
+    still *= gain
+    points = v.attach(X[moving], Z[moving])
+    X, Z = heart.to_heart(g.r[:, None] * np.sin(g.u), g.r[:, None] * np.cos(g.u))
+    # Blood fills the chambers; in the walls it lies far below their own echoes.
+    blood = _db(look.blood) * (v.outside(X, Z) == 0) * gain
+    noise = us.tgc(scanner, alpha=us.ALPHA["soft tissue"] + look.tgc) * _db(scanner.noise_db)
+    flow = np.sqrt(blood**2 + noise**2)
+
+    a = a[moving]
+    x_leaf, z_leaf, db = _leaflets(v, m, heart.rhythm.opening(t), rng)
+    sign = 2.0 * rng.integers(0, 2, size=len(db)) - 1
+    a_leaf = us.unit_amplitude(_PER_CELL) * sign * _db(db)
+    out = np.empty((len(t), size, size), np.uint8)
+    for start in range(0, len(t), _BLOCK):
+        k = slice(start, start + _BLOCK)
+        x, z, radius = v.move(points, m.at(k))
+        # Squeezed around the axis, tissue brings more scatterers into the slice.
+        more = np.sqrt((points.rho + 1e-9) / (radius + 1e-9))
+        more *= a
+        x, z = np.hstack([x, x_leaf[k]]), np.hstack([z, z_leaf[k]])
+        x, z = heart.to_picture(x, z)
+        amplitude = np.hstack([more, np.broadcast_to(a_leaf, (len(x), len(a_leaf)))])
+        r, u = np.sqrt(x * x + z * z), np.arctan2(x, z)
+        power = cine.film(scanner, r, u, amplitude, gain=gain, still=still, flow=flow, rng=rng)
+        out[k] = cine.to_screen(power, scanner, size=size, gain_db=look.gain)
+    return out
