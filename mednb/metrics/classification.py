@@ -1,55 +1,31 @@
-"""Accuracy and AUC by the official MedMNIST definitions, with intervals by patient."""
+"""How good a classifier is: AUC and accuracy as MedMNIST defines them, and everything beside."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mednb.errors import DataError, ShapeError, UnknownNameError
-from mednb.metrics.intervals import Estimate, bootstrap
+from mednb.errors import DataError, ShapeError
+from mednb.metrics import figures
+from mednb.metrics.checks import TASKS, checked, checked_groups
+from mednb.metrics.intervals import Estimate, Weighted, bootstrap, bootstrap_all, wilson
+from mednb.metrics.ranking import auc_of_weights
+from mednb.metrics.report import Report
 
-__all__ = ["TASKS", "Report", "accuracy", "auc", "auc_difference", "evaluate"]
-
-#: The tasks of :class:`mednb.types.Dataset`.
-TASKS = ("binary", "multi-class", "multi-label", "ordinal")
-
-#: Rows of probabilities must sum to 1 within this; float32 softmax is off by about 1e-7.
-_SUM_TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True)
-class Report:
-    """How good a classifier is on one split, every figure with its confidence interval.
-
-    Parameters
-    ----------
-    auc, accuracy
-        Figures of merit as MedMNIST defines them; see :func:`auc` and :func:`accuracy`.
-    n, n_groups
-        Cases and patients (or phantoms) they rest on.
-    task
-        One of :data:`TASKS`.
-    positive
-        Name of the class a binary score speaks for, where it was given.
-    """
-
-    auc: Estimate
-    accuracy: Estimate
-    n: int
-    n_groups: int
-    task: str
-    positive: str | None = None
-
-    def __repr__(self) -> str:
-        whom = f", positive class {self.positive}" if self.positive else ""
-        return "\n".join(
-            [
-                f"n = {self.n} in {self.n_groups} groups ({self.task}{whom}), 95 % intervals",
-                f"  AUC       {self.auc}",
-                f"  accuracy  {self.accuracy}",
-            ]
-        )
+__all__ = [
+    "TASKS",
+    "LabelAccuracy",
+    "Report",
+    "accuracy",
+    "auc",
+    "auc_difference",
+    "auc_interval",
+    "confusion",
+    "evaluate",
+    "label_accuracy",
+    "official_auc",
+]
 
 
 def evaluate(
@@ -61,6 +37,7 @@ def evaluate(
     seed: int = 0,
     classes: Sequence[str] | None = None,
     replicates: int = 2000,
+    method: str = "percentile",
 ) -> Report:
     """Evaluate probabilities against labels.
 
@@ -81,40 +58,71 @@ def evaluate(
         Class names; the second is reported as the positive one of a binary task.
     replicates
         Bootstrap replicates.
+    method
+        ``"percentile"`` or ``"bca"``; see :func:`mednb.metrics.intervals.bootstrap`.
 
     Returns
     -------
     Report
-        AUC and accuracy, each with its 95 % interval.
+        Every figure with its 95 % interval, of the split and of each class. All rest on the same
+        draws of patients. A share of exactly 0 or 1, of which every replicate is the same, has
+        Wilson's interval instead, each patient counted as one case.
 
     Raises
     ------
     DataError
         For NaN, scores that are not probabilities, or a class without a case.
     ShapeError
-        When the columns of ``y_score`` do not fit the task.
+        When the columns of ``y_score``, or ``classes``, do not fit the task.
     UnknownNameError
-        When there is no such task.
+        When there is no such task or method.
     """
-    truth, score = _checked(y_true, y_score, task)
-    n = len(truth)
-
-    def auc_of(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return _auc(truth, score, weights, task)
-
-    right = _right(truth, score, task)
-
-    def accuracy_of(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(weights @ right / weights.sum(axis=1))
-
-    named = classes[1] if task == "binary" and classes is not None else None
+    truth, score = checked(y_true, y_score, task)
+    cases = figures.Cases(truth, score, task)
+    n, k = len(truth), cases.y.shape[1]
+    names = [str(j) for j in range(k)] if classes is None else list(classes)
+    if len(names) != k or len(set(names)) != k:
+        raise ShapeError(f"Expected {k} different class names. Received: {names}.")
+    overall, each = figures.by_scikit_learn(cases)
+    values = np.concatenate([overall, each.ravel()])
+    exists = np.flatnonzero(np.isfinite(values))
+    weighted = figures.of_weights(cases)
+    every = [*figures.FIGURES, *figures.PER_CLASS * k]
+    drawn = bootstrap_all(
+        lambda w: weighted(w)[:, exists],
+        n,
+        groups=groups,
+        seed=seed,
+        replicates=replicates,
+        method=["basic" if every[i] == "ece" else method for i in exists],
+        small=True,
+    )
+    found: dict[int, Estimate] = {
+        int(i): Estimate(float(values[i]), e.low, e.high, e.level)
+        for i, e in zip(exists, drawn, strict=True)
+    }
+    member = checked_groups(groups, n)
+    for i, among in figures.shares(cases).items():
+        if values[i] in (0, 1) and among.any():
+            patients = len(np.unique(member[among]))
+            found[i] = wilson(patients if values[i] else 0, patients)
+    first = len(figures.FIGURES)
+    per_class = {
+        name: {f: found[first + j * each.shape[1] + c] for c, f in enumerate(figures.PER_CLASS)}
+        for j, name in enumerate(names)
+    }
+    whole: dict[str, Any] = {name: found.get(i) for i, name in enumerate(figures.FIGURES)}
+    # Below zero there is no calibration error: the mirrored interval may reach there.
+    ece: Estimate = whole["ece"]
+    whole["ece"] = Estimate(ece.value, max(ece.low, 0.0), max(ece.high, 0.0), ece.level)
     return Report(
-        auc=bootstrap(auc_of, n, groups=groups, seed=seed, replicates=replicates),
-        accuracy=bootstrap(accuracy_of, n, groups=groups, seed=seed, replicates=replicates),
+        **whole,
         n=n,
         n_groups=n if groups is None else len(np.unique(np.asarray(groups))),
         task=task,
-        positive=named,
+        prevalence=dict(zip(names, cases.y.mean(axis=0).tolist(), strict=True)),
+        per_class=per_class,
+        positive=names[1] if task == "binary" and classes is not None else None,
     )
 
 
@@ -130,8 +138,35 @@ def auc(y_true: ArrayLike, y_score: ArrayLike, *, task: str) -> float:
     ----------
     Yang et al., MedMNIST v2, Scientific Data 10:41 (2023).
     """
-    truth, score = _checked(y_true, y_score, task)
-    return float(_auc(truth, score, np.ones((1, len(truth))), task)[0])
+    truth, score = checked(y_true, y_score, task)
+    return float(official_auc(truth, score, task)(np.ones((1, len(truth)), dtype=np.int64))[0])
+
+
+def auc_interval(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    task: str,
+    groups: ArrayLike | None = None,
+    seed: int = 0,
+    replicates: int = 2000,
+    method: str = "percentile",
+) -> Estimate:
+    """Return the official AUC with its bootstrap interval and nothing else, which is quick.
+
+    See :func:`evaluate` for parameters and errors, :func:`mednb.metrics.delong.delong_interval` for
+    the interval by formula, and ``benchmarks/bench_metrics.py`` for the time.
+    """
+    truth, score = checked(y_true, y_score, task)
+    return bootstrap(
+        official_auc(truth, score, task),
+        len(truth),
+        groups=groups,
+        seed=seed,
+        replicates=replicates,
+        method=method,
+        small=True,
+    )
 
 
 def auc_difference(
@@ -143,6 +178,7 @@ def auc_difference(
     groups: ArrayLike | None = None,
     seed: int = 0,
     replicates: int = 2000,
+    method: str = "percentile",
 ) -> Estimate:
     """Return AUC of ``y_score`` minus AUC of ``y_score_other`` on the same cases, with interval.
 
@@ -150,115 +186,90 @@ def auc_difference(
     the interval of the difference is narrower than the two intervals suggest. See :func:`evaluate`
     for parameters and errors.
     """
-    truth, score = _checked(y_true, y_score, task)
-    _, other = _checked(y_true, y_score_other, task)
-
-    def difference(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return _auc(truth, score, weights, task) - _auc(truth, other, weights, task)
-
-    return bootstrap(difference, len(truth), groups=groups, seed=seed, replicates=replicates)
+    truth, score = checked(y_true, y_score, task)
+    _, other = checked(y_true, y_score_other, task)
+    one, two = official_auc(truth, score, task), official_auc(truth, other, task)
+    return bootstrap(
+        lambda w: one(w) - two(w),
+        len(truth),
+        groups=groups,
+        seed=seed,
+        replicates=replicates,
+        method=method,
+        small=True,
+    )
 
 
 def accuracy(y_true: ArrayLike, y_score: ArrayLike, *, task: str) -> float:
     """Return the accuracy as the MedMNIST evaluator defines it.
 
     Binary: score of class 1 above 0.5. Multi-class and ordinal: the class of the highest score.
-    Multi-label: the mean over labels of each label's accuracy at 0.5, which a rare label makes
-    high for a model that never finds it. See :func:`evaluate` for parameters and errors.
+    See :func:`evaluate` for parameters and errors.
+
+    Raises
+    ------
+    DataError
+        For a multi-label task: use :func:`label_accuracy`, which gives the prevalence beside it.
     """
-    truth, score = _checked(y_true, y_score, task)
-    return float(_right(truth, score, task).mean())
-
-
-def _checked(
-    y_true: ArrayLike, y_score: ArrayLike, task: str
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return truth ``(N,)`` or ``(N, L)`` and score ``(N,)`` (binary) or ``(N, K)``, or refuse."""
-    if task not in TASKS:
-        raise UnknownNameError("task", task, TASKS)
-    truth, score = np.asarray(y_true), np.asarray(y_score, dtype=np.float64)
-    if truth.ndim == 2 and truth.shape[1] == 1:
-        truth = truth[:, 0]
-    if not np.all(np.isfinite(score)):
-        raise DataError(
-            f"Expected finite scores. Received: {int(np.sum(~np.isfinite(score)))} NaN or infinite "
-            f"ones. Training has probably diverged: try a lower learning rate."
-        )
-    if score.size and (score.min() < 0 or score.max() > 1):
-        raise DataError(
-            f"Expected probabilities between 0 and 1. Received: {score.min():.3g} to "
-            f"{score.max():.3g}. These look like logits: apply a sigmoid or softmax first."
-        )
-    if task == "binary" and score.ndim == 2 and score.shape[1] in (1, 2):
-        score = score[:, -1]
-    wanted = 1 if task == "binary" else 2
-    labels = 2 if task == "multi-label" else 1
-    if truth.ndim != labels or score.ndim != wanted or len(truth) != len(score):
-        raise ShapeError(
-            f"Expected labels with {labels} and scores with {wanted} axes, one row a case, for a "
-            f"{task} task. Received: {truth.shape} and {score.shape}."
-        )
-    truth = truth.astype(np.int64)
+    truth, score = checked(y_true, y_score, task)
     if task == "multi-label":
-        if score.shape != truth.shape:
-            raise ShapeError(f"Expected {truth.shape[1]} columns. Received: {score.shape[1]}.")
-        missing = [j for j in range(truth.shape[1]) if len(np.unique(truth[:, j])) < 2]
-        what = "a case with and a case without every label; label"
-    else:
-        k = 2 if task == "binary" else score.shape[1]
-        if len(truth) and (truth.min() < 0 or truth.max() >= k):
-            raise ShapeError(
-                f"Expected a score column for every class. Received: {k} columns, but labels up "
-                f"to {truth.max()}."
-            )
-        if task != "binary" and np.any(np.abs(score.sum(axis=1) - 1) > _SUM_TOLERANCE):
-            raise DataError(
-                "Expected the scores of a case to sum to 1. Received: other sums. Apply a softmax."
-            )
-        missing = sorted(set(range(k)) - set(truth.tolist()))
-        what = "a case of every class; class"
-    if missing:
         raise DataError(
-            f"Expected {what} {missing} has none here. Received: {len(truth)} cases. An AUC "
-            f"against an empty class does not exist: use a split that holds all classes."
+            f"Expected a task whose accuracy can stand alone. Received: 'multi-label', where saying"
+            f" no to everything already scores {1 - truth.mean():.3f} here. Use label_accuracy(), "
+            f"which returns the prevalence beside it, or evaluate(), which prints both."
         )
-    return truth, score
+    return float(figures.right(figures.Cases(truth, score, task)).mean())
 
 
-def _auc(
-    truth: NDArray[np.int64], score: NDArray[np.float64], weights: NDArray[np.float64], task: str
-) -> NDArray[np.float64]:
+class LabelAccuracy(NamedTuple):
+    """Accuracy over labels beside what it must be compared with, all in 0..1."""
+
+    #: Mean over labels of each label's accuracy at 0.5 (MedMNIST's definition).
+    accuracy: float
+    #: Mean share of the cases that have a label.
+    prevalence: float
+    #: The accuracy of saying no to every label: 1 - prevalence.
+    saying_no: float
+
+
+def label_accuracy(y_true: ArrayLike, y_score: ArrayLike) -> LabelAccuracy:
+    """Return the accuracy of a multi-label task as MedMNIST defines it, beside the prevalence.
+
+    A rare label makes it high for a model that never finds it: at 5 % prevalence, saying no to
+    everything is 95 % accurate. Notebook 05. See :func:`evaluate` for parameters and errors.
+    """
+    truth, score = checked(y_true, y_score, "multi-label")
+    share = float(truth.mean())
+    right = figures.right(figures.Cases(truth, score, "multi-label"))
+    return LabelAccuracy(float(right.mean()), share, 1 - share)
+
+
+def confusion(y_true: ArrayLike, y_score: ArrayLike, *, task: str) -> NDArray[np.int64]:
+    """Return how many cases of each class (row) were called each class (column).
+
+    ``(K, K)``, or ``(L, 2, 2)`` for a multi-label task: for a binary one ``[[TN, FP], [FN, TP]]``.
+    See :func:`evaluate` for parameters and errors, and :class:`Report` for what is said when.
+    """
+    from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix
+
+    truth, score = checked(y_true, y_score, task)
+    cases = figures.Cases(truth, score, task)
+    if task == "multi-label":
+        return np.asarray(multilabel_confusion_matrix(truth, cases.said), dtype=np.int64)
+    labels = range(cases.y.shape[1])
+    return np.asarray(confusion_matrix(truth, cases.said, labels=labels), dtype=np.int64)
+
+
+def official_auc(truth: NDArray[np.int64], score: NDArray[np.float64], task: str) -> Weighted:
+    """Return the function that gives the AUC of checked cases for rows of weights.
+
+    Parameters
+    ----------
+    truth, score, task
+        As :func:`mednb.metrics.checks.checked` returns them.
+    """
     if task == "binary":
-        return _weighted_auc(truth == 1, score, weights)
-    one_vs_rest = (
-        truth == 1 if task == "multi-label" else truth[:, None] == np.arange(score.shape[1])
-    )
-    each = [_weighted_auc(one_vs_rest[:, j], score[:, j], weights) for j in range(score.shape[1])]
-    return np.asarray(np.mean(each, axis=0))
-
-
-def _weighted_auc(
-    positive: NDArray[np.bool_], score: NDArray[np.float64], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """AUC of each row of ``weights``: share of (positive, negative) pairs in the right order.
-
-    One sort serves every replicate. Cases are gathered by equal score; walking up the scores, a
-    positive wins against all negative weight below it and draws with that at its own score.
-    """
-    order = np.argsort(score, kind="stable")
-    sorted_score, p, w = score[order], positive[order], weights[:, order]
-    starts = np.flatnonzero(np.r_[True, sorted_score[1:] != sorted_score[:-1]])
-    at_pos = np.add.reduceat(w * p, starts, axis=1)
-    at_neg = np.add.reduceat(w * ~p, starts, axis=1)
-    below = np.cumsum(at_neg, axis=1) - at_neg
-    pairs = at_pos.sum(axis=1) * at_neg.sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((at_pos * (below + at_neg / 2)).sum(axis=1) / pairs)
-
-
-def _right(truth: NDArray[np.int64], score: NDArray[np.float64], task: str) -> NDArray[np.float64]:
-    """Share of right answers of each case, ``(N,)``."""
-    if task == "multi-label":
-        return np.asarray(((score > 0.5) == (truth == 1)).mean(axis=1))
-    said = score > 0.5 if task == "binary" else score.argmax(axis=1)
-    return np.asarray(said == truth, dtype=np.float64)
+        return auc_of_weights(truth == 1, score)
+    y = figures.Cases(truth, score, task).y
+    each = [auc_of_weights(y[:, j], score[:, j]) for j in range(score.shape[1])]
+    return lambda weights: np.asarray(np.mean([f(weights) for f in each], axis=0))
