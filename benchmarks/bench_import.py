@@ -1,5 +1,6 @@
 """What the set-up costs: seconds of ``import mednb``, bytes to download and on disk."""
 
+import argparse
 import importlib.metadata
 import os
 import statistics
@@ -75,8 +76,22 @@ def installed(lock: str) -> int:
     return total
 
 
+def installed_at(python: str) -> int:
+    """Bytes on disk, bytecode left out, of every package of another interpreter."""
+    code = (
+        "import importlib.metadata as m; from pathlib import Path;"
+        "files = [Path(f.locate()) for d in m.distributions() for f in d.files or []];"
+        "print(sum(f.stat().st_size for f in files if f.suffix != '.pyc' and f.exists()))"
+    )
+    done = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
+    return int(done.stdout)
+
+
 def main() -> None:
     """Measure and record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plain-python", help="an environment in which PLAIN was installed")
+    arguments = parser.parse_args()
     bare = import_seconds("")
     rows = [
         {"what": f"import {module}", "measured": f"{import_seconds(module) - bare:.3f} s"}
@@ -94,6 +109,9 @@ def main() -> None:
         )
     on_disk = f"{installed(lock) / 1e6:.0f} MB"
     rows.append({"what": "on disk, requirements.lock", "measured": on_disk})
+    if arguments.plain_python:
+        size = f"{installed_at(arguments.plain_python) / 1e6:.0f} MB"
+        rows.append({"what": f"on disk without bytecode, {plain}", "measured": size})
     record(
         "import",
         rows,

@@ -17,7 +17,7 @@ def main() -> None:
     phantoms = simulate.lesions(12, seed=12, size=SIZE, views=1)
     chosen = [int(np.flatnonzero(phantoms.labels == k)[1]) for k in range(3)]
     heart = data.read_dicom(data.example("echo")).frames[0, :, 40:280, 0]
-    fig, axes = plt.subplots(1, 4, figsize=(10, 2.65))
+    fig, axes = plt.subplots(1, 4, figsize=(10, 2.85))
     for ax, i, name in zip(axes, chosen, CLASSES, strict=False):
         ax.imshow(phantoms.images[i, ..., 0], vmin=0, vmax=255)
         if phantoms.masks[i].any():

@@ -1,6 +1,5 @@
 """The lock files, environment.yml and pyproject.toml say the same."""
 
-import importlib.util
 import re
 import tomllib
 from pathlib import Path
@@ -135,7 +134,6 @@ def test_environment_has_a_python_the_project_takes(environment_yml):
     assert "pip" in environment_yml["dependencies"]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("rattler") is None, reason="py-rattler is not here")
 def test_conda_can_read_what_it_is_asked_for(environment_yml):
     from rattler import MatchSpec
 

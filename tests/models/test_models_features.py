@@ -204,6 +204,26 @@ def test_what_cannot_be_measured_is_refused(images, error):
         features.extract(images)
 
 
+def test_of_colour_the_mean_of_the_channels_is_measured():
+    rng = np.random.default_rng(3)
+    grey = [rng.integers(9, 240, (n, 20, 23, 1), dtype=np.uint8) for n in (4, 3, 2)]
+    # Red and blue differ from the mean by as much, which cannot be seen in it.
+    colour = [np.concatenate([x + 9, x, x - 9], axis=3) for x in grey]
+    sets = [
+        Dataset("x", *(_labelled(x, i) for i, x in enumerate(part)), ("a", "b"), "binary", "b",
+                license="none", source="here")
+        for part in (grey, colour)
+    ]  # fmt: skip
+    of_grey, of_colour = map(features.measure, sets)
+    for name in ("train", "val", "test"):
+        np.testing.assert_array_equal(of_colour[name], of_grey[name])
+
+
+def _labelled(images, part):
+    groups = np.array([f"{part}-{i}" for i in range(len(images))])
+    return Split(images, np.arange(len(images)) % 2, groups)
+
+
 @pytest.mark.parametrize("classifier", features.CLASSIFIERS)
 def test_baseline_learns_what_can_be_learnt(learnable, classifier):
     fitted = features.baseline(learnable, classifier=classifier)

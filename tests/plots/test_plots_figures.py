@@ -11,6 +11,7 @@ from PIL import Image
 
 from mednb import plots
 from mednb.errors import DataError, ShapeError
+from mednb.metrics.agreement import agreement
 from mednb.types import Clip
 
 
@@ -34,7 +35,10 @@ def test_every_figure_has_its_alternative_text_and_is_closed(shown):
     plots.curves(x, {"one": x, "two": x**2}, xlabel="t", ylabel="y", alt="lines", marks={"m": 2})
     plots.intervals({"a": (0.5, 0.4, 0.6)}, xlabel="AUC", alt="dots", references={"chance": 0.5})
     plots.confusion([[3, 1], [0, 2]], ["no", "yes"], alt="counts")
-    assert [m["image/png"]["alt"] for _, m in shown] == ["three", "lines", "dots", "counts"]
+    found = agreement(x, x + np.array([1, 0, 1, 0, 1]), unit="mL", replicates=50)
+    plots.bland_altman(x, x + 0.5, found, quantity="volume", alt="pairs")
+    alts = ["three", "lines", "dots", "counts", "pairs"]
+    assert [m["image/png"]["alt"] for _, m in shown] == alts
     assert all("alt" not in d and d["text/plain"].startswith("<Figure: ") for d, _ in shown)
     assert plt.get_fignums() == []
 

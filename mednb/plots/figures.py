@@ -10,15 +10,18 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from mednb.errors import DataError, ShapeError
+from mednb.metrics.agreement import Agreement
 from mednb.types import Clip
 
 __all__ = [
     "OKABE_ITO",
+    "bland_altman",
     "confusion",
     "curves",
     "images",
@@ -265,6 +268,42 @@ def confusion(matrix: ArrayLike, classes: Sequence[str], *, alt: str) -> None:
     show(fig, alt=alt)
 
 
+def bland_altman(
+    y_true: ArrayLike, y_pred: ArrayLike, found: Agreement, *, quantity: str, alt: str
+) -> None:
+    """Show measurement against reference, and their difference against their mean.
+
+    Parameters
+    ----------
+    y_true, y_pred
+        ``(N,)`` reference and measurement in the unit of ``found``.
+    found
+        From :func:`mednb.metrics.agreement.agreement`: bias and limits, drawn with their intervals.
+    quantity
+        What is measured, such as ``"EF"``.
+    alt
+        Alternative text.
+    """
+    truth, said = np.asarray(y_true, float), np.asarray(y_pred, float)
+    unit = f" ({found.unit})" if found.unit else ""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(7.0, 3.0))
+    dots = {"s": 10, "alpha": 0.5, "linewidths": 0}
+    left.scatter(truth, said, **dots)
+    ends = [min(truth.min(), said.min()), max(truth.max(), said.max())]
+    left.plot(ends, ends, color="0.4", linewidth=0.8, linestyle=":")
+    left.set(xlabel=f"reference {quantity}{unit}", ylabel=f"measured {quantity}{unit}")
+    right.scatter((truth + said) / 2, said - truth, **dots)
+    for name, level in (("bias", found.bias), ("", found.lower), ("limits", found.upper)):
+        colour = OKABE_ITO[2] if name == "bias" else OKABE_ITO[1]
+        right.axhspan(level.low, level.high, color=colour, alpha=0.2, linewidth=0)
+        right.axhline(level.value, color=colour, linewidth=1, linestyle="-" if name else "--")
+        right.annotate(
+            name, (1, level.value), xycoords=("axes fraction", "data"), ha="right", va="bottom"
+        )
+    right.set(xlabel=f"mean of both{unit}", ylabel=f"measured - reference{unit}")
+    show(fig, alt=alt)
+
+
 def play(clip: Clip, *, alt: str, width: int = 240) -> None:
     """Show a clip as a looping GIF, which every notebook viewer plays without a program.
 
@@ -323,10 +362,15 @@ def interactive(draw: Callable[..., None], **controls: Any) -> None:
 
 
 def _log(ax: Axes, log: str) -> None:
-    if "x" in log:
-        ax.set_xscale("log")
-    if "y" in log:
-        ax.set_yscale("log")
+    for letter, axis in (("x", ax.xaxis), ("y", ax.yaxis)):
+        if letter not in log:
+            continue
+        ax.set(**{f"{letter}scale": "log"})
+        low, high = axis.get_data_interval()
+        if high < 300 * low:  # within two decades or so powers of ten alone say too little
+            axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+            axis.set_minor_formatter(ticker.NullFormatter())
 
 
 def _base64(buffer: io.BytesIO) -> str:

@@ -1,0 +1,43 @@
+"""The few figures the notebooks need. Every one takes its alternative text.
+
+What every notebook shows is in ``figures``; a topic's own pictures have a file of their own.
+"""
+
+from mednb.plots.evaluation import decision_curve, reliability, roc, threshold
+from mednb.plots.figures import (
+    OKABE_ITO,
+    bland_altman,
+    confusion,
+    curves,
+    images,
+    interactive,
+    intervals,
+    play,
+    show,
+    style,
+)
+from mednb.plots.generation import gains, montage, points
+from mednb.plots.sequences import beats, m_mode, motion
+
+__all__ = [
+    "OKABE_ITO",
+    "beats",
+    "bland_altman",
+    "confusion",
+    "curves",
+    "decision_curve",
+    "gains",
+    "images",
+    "interactive",
+    "intervals",
+    "m_mode",
+    "montage",
+    "motion",
+    "play",
+    "points",
+    "reliability",
+    "roc",
+    "show",
+    "style",
+    "threshold",
+]
