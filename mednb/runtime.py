@@ -176,6 +176,7 @@ def _tensorflow(threads: int) -> tuple[tuple[str, ...], bool]:
                 f"run the first code cell first."
             ) from error
     tf.config.experimental.enable_op_determinism()
+    tf.get_logger().setLevel("ERROR")  # it warns when many models predict, as in every course
     tf.constant(1.0) + 1.0  # starts the devices while stderr is still silent
     names = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
     gpus = tuple(name for name in names if name.startswith("GPU"))

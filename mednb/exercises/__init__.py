@@ -6,7 +6,7 @@ and to rejecting the stub and typical wrong answers, each with its own hint.
 """
 
 from mednb.errors import UnknownNameError
-from mednb.exercises import classification, convolution, start
+from mednb.exercises import classification, convolution, evaluation, generation, sequences, start
 from mednb.exercises.core import Checker, IncorrectError, attempt
 
 __all__ = ["CHECKERS", "IncorrectError", "attempt", "check"]
@@ -16,6 +16,9 @@ CHECKERS: dict[str, Checker] = {
     **start.CHECKERS,
     **convolution.CHECKERS,
     **classification.CHECKERS,
+    **sequences.CHECKERS,
+    **generation.CHECKERS,
+    **evaluation.CHECKERS,
 }
 
 

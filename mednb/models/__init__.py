@@ -1,15 +1,53 @@
 """Networks and what they are measured against, one file a topic.
 
-Loaded when first asked for: ``convolution`` and ``features`` need no Keras.
+Loaded when first asked for: ``convolution``, ``features`` and ``recurrent`` need no Keras.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["augment", "cnn", "convolution", "features", "patches", "pooling"]
+__all__ = [
+    "adversarial",
+    "augment",
+    "cnn",
+    "convolution",
+    "diffaugment",
+    "features",
+    "gan",
+    "holes",
+    "inpainting",
+    "leakage",
+    "patches",
+    "pooling",
+    "recurrent",
+    "rnn",
+    "spectral",
+    "spread",
+    "unet",
+    "wgan",
+]
 
 if TYPE_CHECKING:
-    from mednb.models import augment, cnn, convolution, features, patches, pooling
+    from mednb.models import (
+        adversarial,
+        augment,
+        cnn,
+        convolution,
+        diffaugment,
+        features,
+        gan,
+        holes,
+        inpainting,
+        leakage,
+        patches,
+        pooling,
+        recurrent,
+        rnn,
+        spectral,
+        spread,
+        unet,
+        wgan,
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,90 @@
+"""Frames with masks, moved together; and that a U-Net learns from them."""
+
+import numpy as np
+import pytest
+
+from mednb.errors import DataError, LeakageError, ShapeError
+from mednb.metrics.segmentation import dice
+from mednb.train.segmentation import draw_frames, move, segment, train_segmenter
+from mednb.types import Split
+
+N, T, H, W = 5, 7, 16, 24
+
+
+def discs(n=N, prefix="p", t=T):
+    """A dark disc that shrinks, in bright tissue; class 1 where it is."""
+    rng = np.random.default_rng([len(prefix), n])
+    y, x = np.mgrid[:H, :W]
+    centre = rng.uniform([6, 8], [9, 15], (n, 2))
+    radius = rng.uniform(3, 6, n)[:, None] - 0.2 * np.arange(t)
+    far = np.hypot(*(np.stack([y, x])[:, None] - centre.T[:, :, None, None]))
+    masks = (far[:, None] < radius[..., None, None]).astype(np.uint8)
+    clips = (150 - 110 * masks + rng.integers(0, 60, masks.shape)).astype(np.uint8)[..., None]
+    groups = np.array([f"{prefix}{i}" for i in range(n)])
+    return Split(clips[:, 0], np.arange(n) % 2, groups, masks=masks, clips=clips)
+
+
+def test_drawn_frames_keep_their_masks():
+    split = discs()
+    few = draw_frames(split, 3, seed=0)
+    assert len(few) == 3 * N
+    assert few.groups[:4].tolist() == ["p0", "p0", "p0", "p1"]
+    for i in range(3 * N):
+        where = [k for k in range(T) if np.array_equal(split.clips[i // 3, k], few.images[i])]
+        assert len(where) == 1
+        np.testing.assert_array_equal(few.masks[i], split.masks[i // 3, where[0]])
+    everything = draw_frames(split, T, seed=0)
+    assert len({image.tobytes() for image in everything.images}) == N * T
+    assert not np.array_equal(few.images, draw_frames(split, 3, seed=1).images)
+
+
+def test_image_and_mask_move_together():
+    still = draw_frames(discs(), 2, seed=0)
+    sharp = Split((255 * still.masks)[..., None], still.labels, still.groups, masks=still.masks)
+    moved = move(sharp, seed=1)
+    assert (dice(moved.masks, moved.images[..., 0] > 100) > 0.85).all()
+    assert dice(moved.masks, still.masks).mean() < 0.85
+    assert (moved.images.max(axis=(1, 2, 3)) < 255).any()  # another gain
+    same = move(still, seed=1, strength=0)
+    np.testing.assert_array_equal(same.images, still.images)
+    np.testing.assert_array_equal(same.masks, still.masks)
+
+
+@pytest.mark.backend
+def test_learns_an_outline_on_every_backend():
+    data, held = (draw_frames(discs(n, p), 3, seed=0) for n, p in ((40, "t"), (8, "held")))
+    model, history = train_segmenter(
+        data,
+        val=held,
+        epochs=15,
+        seed=0,
+        classes=2,
+        width=4,
+        depth=1,
+        batch_size=8,
+        learning_rate=1e-2,
+    )
+    assert history["val_loss"][-1] < history["val_loss"][0]
+    said = segment(model, held.images)
+    assert said.dtype == np.uint8
+    assert dice(held.masks, said).mean() > 0.85
+
+
+def test_errors_teach():
+    split = discs()
+    images = draw_frames(split, 2, seed=0)
+    with pytest.raises(DataError, match="1 to 7 frames"):
+        draw_frames(split, 8, seed=0)
+    with pytest.raises(DataError, match="mask for every frame"):
+        draw_frames(images, 1, seed=0)
+    with pytest.raises(DataError, match="See draw_frames"):
+        move(split, seed=0)
+    with pytest.raises(DataError, match=r"0\.\.0"):
+        train_segmenter(images, val=None, epochs=1, seed=0, classes=1)
+    with pytest.raises(DataError, match="Received: none"):
+        train_segmenter(split, val=None, epochs=1, seed=0, classes=2)
+    with pytest.raises(LeakageError):
+        train_segmenter(images, val=images, epochs=1, seed=0, classes=2)
+    model, _ = train_segmenter(images, val=None, epochs=1, seed=0, classes=2, width=2, depth=1)
+    with pytest.raises(ShapeError, match="16, 24, 1"):
+        segment(model, images.images[:, :8])
