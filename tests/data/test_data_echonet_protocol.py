@@ -21,6 +21,12 @@ def script() -> ModuleType:
     return module
 
 
+@pytest.fixture(autouse=True)
+def already_set_up(monkeypatch):
+    """Setup has to come before TensorFlow starts, which other tests have started long ago."""
+    monkeypatch.setattr("mednb.setup", lambda **_: "the tests' own set-up")
+
+
 def test_the_miniature_is_read_as_the_set_is(script, tmp_path):
     data = echonet.load(root=script.make_films(tmp_path / "echonet"), size=32, frames=8)
     assert [len(s) for s in (data.train, data.val, data.test)] == list(script.DRY.values())
