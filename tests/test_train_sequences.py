@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from mednb import train
 from mednb.errors import DataError, LeakageError, ShapeError, UnknownNameError
 from mednb.models import rnn
-from mednb.train.sequences import UnexplainedVariance, answers, fit_clips, views
+from mednb.train.jitter import jitter
+from mednb.train.sequences import UnexplainedVariance, _jittered, answers, fit_clips, views
 from mednb.types import Split
 
 # Keras 3.15 hands arrays over in a way that NumPy 2 deprecates (JAX, PyTorch).
@@ -107,6 +108,22 @@ def test_logarithm_of_the_volume_in_voxels():
     np.testing.assert_allclose(np.exp(logs[1]) * 2.0**3 / 1000, volume[1])
     ef = 1 - np.exp(logs[:, 1] - logs[:, 0])  # needs no scale
     np.testing.assert_allclose(ef, 1 - volume[:, 1] / volume[:, 0])
+
+
+def test_moved_copies_of_every_second_frame_carry_their_zoom():
+    frames = train.as_frames(bars(3, "c"), relative=False)
+    about = {"copies": 2, "seed": 5}
+    moved = _jittered(frames, T, "volume", grows=3.0, **about)
+    assert len(moved) == len(frames)  # the even ones, then the odd ones
+    even = frames.select(np.arange(len(frames)) % T % 2 == 0)
+    key = int(np.random.SeedSequence([5, 0]).generate_state(1)[0])
+    by_hand = jitter(even.images, seed=key)
+    np.testing.assert_array_equal(moved.images[: len(even)], by_hand.images)
+    larger = moved.targets["volume"][: len(even)] - even.targets["volume"]
+    np.testing.assert_allclose(larger[:, 0], 3 * np.log(by_hand.zoom), atol=1e-5)
+    assert np.abs(larger).max() > 0.2
+    plain = _jittered(frames, T, "volume", grows=0.0, **about).targets["volume"]
+    np.testing.assert_allclose(plain[: len(even)], even.targets["volume"])
 
 
 def test_the_encoder_learns_from_moved_copies():
