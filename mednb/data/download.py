@@ -23,7 +23,7 @@ from mednb import __version__
 from mednb.data.folder import say
 from mednb.errors import ChecksumError, DownloadError
 
-__all__ = ["RemoteFile", "fetch", "locked", "md5_of", "readable_size"]
+__all__ = ["RemoteFile", "fetch", "https_session", "locked", "md5_of", "readable_size"]
 
 #: Schemes the session can speak at all; without an adapter a redirect to http cannot be followed.
 _SCHEMES = ("https://",)
@@ -217,7 +217,7 @@ def _receive(transfer: _Transfer) -> None:
     """Try until the part is as long as the server says."""
     file, part = transfer.file, transfer.part
     failures, furthest = 0, _size(part)
-    with _session() as session:
+    with https_session() as session:
         while True:
             try:
                 return _one_try(session, transfer)
@@ -321,7 +321,8 @@ def _check_room(part: Path, wanted: int) -> None:
         )
 
 
-def _session() -> requests.Session:
+def https_session() -> requests.Session:
+    """Return a session that speaks https and nothing else, redirects included."""
     session = requests.Session()
     for prefix in tuple(session.adapters):
         if prefix not in _SCHEMES:

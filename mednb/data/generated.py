@@ -11,7 +11,9 @@ import os
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -20,23 +22,24 @@ from numpy.typing import NDArray
 import mednb
 from mednb.data.download import locked
 from mednb.data.files import write_atomically
-from mednb.data.folder import cache_folder, data_folder, writable
+from mednb.data.folder import cache_folder, data_folder, say, writable
 from mednb.errors import MednbError
 from mednb.types import Split, content_digests
 
-__all__ = ["cached"]
+__all__ = ["cached", "films"]
 
 
 def cached(
     name: str,
     make: Callable[..., Split],
-    parameters: Mapping[str, int],
+    parameters: Mapping[str, Any],
     *,
     root: str | os.PathLike[str] | None = None,
 ) -> Split:
     """Return ``make(**parameters)``, from a kept file when there is one.
 
     Never fails because of the file: where nothing can be kept, the split is made each time.
+    The parameters, with which JSON has to know what to do, are the key.
     """
     key = _key(parameters)
     file_name = f"{name}-{key}.npz"
@@ -61,7 +64,54 @@ def cached(
     return made if made is not None else _with_digests(make(**parameters))
 
 
-def _key(parameters: Mapping[str, int]) -> str:
+def films(
+    name: str,
+    make: Callable[..., Split],
+    splits: Mapping[str, tuple[int, int]],
+    *,
+    root: str | os.PathLike[str] | None = None,
+    **parameters: Any,
+) -> dict[str, Split]:
+    """Return simulated films by split, kept after the first time, which reports its progress.
+
+    Parameters
+    ----------
+    name
+        What they are called, in the file and in the report.
+    make
+        A simulator: takes ``n``, ``seed``, ``progress`` and the parameters.
+    splits
+        Name of a split -> number of films and seed.
+    root
+        Folder that keeps them; default ``MEDNB_DATA``, else the user's cache folder.
+    **parameters
+        What else the simulator is given.
+    """
+    return {
+        part: cached(
+            name,
+            partial(make, progress=_Report(f"{name}, {part}")),
+            {"n": n, "seed": seed, **parameters},
+            root=root,
+        )
+        for part, (n, seed) in splits.items()
+    }
+
+
+class _Report:
+    """Says after each quarter how many films are made."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._told, self._start = what, 0, monotonic()
+
+    def __call__(self, done: int, of: int) -> None:
+        quarter = 4 * done // of
+        if quarter > self._told:
+            self._told = quarter
+            say(f"{self._what}: {done} of {of} clips made, {monotonic() - self._start:.0f} s")
+
+
+def _key(parameters: Mapping[str, Any]) -> str:
     digest = hashlib.blake2b(json.dumps(dict(parameters), sort_keys=True).encode(), digest_size=8)
     for source in sorted((Path(mednb.__file__).parent / "simulate").rglob("*.py")):
         digest.update(source.name.encode() + source.read_bytes())

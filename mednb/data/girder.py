@@ -105,7 +105,7 @@ class Girder:
                 say(f"  {10 * (10 * done // len(missing))} % of {len(missing)} files")
 
     def _list(self, what: str, query: Mapping[str, str]) -> Iterator[Entry]:
-        with download._session() as session:
+        with download.https_session() as session:
             offset = 0
             while True:
                 page = {**query, "limit": str(_PAGE), "offset": str(offset)}

@@ -1,10 +1,9 @@
 """Simulated films of beating hearts, three splits drawn from different seeds."""
 
 import os
-from time import monotonic
+from typing import Any
 
-from mednb.data.folder import say
-from mednb.data.generated import cached
+from mednb.data.generated import films
 from mednb.types import Dataset, Split
 
 __all__ = ["LICENSE", "SPLITS", "TASK", "load"]
@@ -47,16 +46,7 @@ def load(
     from mednb.simulate.hearts import CLASSES  # OpenCV is only needed where it is used
 
     probes = (scanner,) if isinstance(scanner, str) else tuple(scanner)
-    parts = {}
-    for part, (n, seed) in SPLITS.items():
-
-        def make(*, n: int, seed: int, size: int, frames: int, part: str = part, **_: int) -> Split:
-            return _make(part, n, seed, size, frames, probes)
-
-        # The names of the probes are keys, so that other probes are another file.
-        parameters = {"n": n, "seed": seed, "size": size, "frames": frames}
-        parameters |= {f"scanner {k} {name}": 1 for k, name in enumerate(probes)}
-        parts[part] = cached("hearts", make, parameters, root=root)
+    parts = films("hearts", _make, SPLITS, root=root, size=size, frames=frames, scanner=probes)
     seeds = ", ".join(str(s) for _, s in SPLITS.values())
     return Dataset(
         name="hearts",
@@ -74,18 +64,7 @@ def load(
     )
 
 
-def _make(part: str, n: int, seed: int, size: int, frames: int, probes: tuple[str, ...]) -> Split:
+def _make(**parameters: Any) -> Split:
     from mednb import simulate
 
-    start, told = monotonic(), 0
-
-    def progress(done: int, of: int) -> None:
-        nonlocal told
-        quarter = 4 * done // of
-        if quarter > told or done == of:
-            told = quarter
-            say(f"hearts, {part}: {done} of {of} clips made, {monotonic() - start:.0f} s")
-
-    return simulate.hearts(
-        n, seed=seed, size=size, frames=frames, scanner=probes, progress=progress
-    )
+    return simulate.hearts(**parameters)

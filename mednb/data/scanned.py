@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from mednb.data.generated import cached
 from mednb.types import Split
@@ -33,16 +34,12 @@ def load(
         As :func:`mednb.simulate.hearts` makes it: ``clips`` (n, 8, 64, 64, 1) uint8 with masks of
         every frame.
     """
+    parameters = {"n": n, "seed": seed, "frames": FRAMES, "seconds_per_step": SECONDS_PER_STEP}
     probes = (scanner,) if isinstance(scanner, str) else tuple(scanner)
+    return cached("scanned", _make, {**parameters, "scanner": probes}, root=root)
 
-    def make(*, n: int, seed: int, frames: int, **_: int) -> Split:
-        from mednb import simulate  # OpenCV is only needed where it is used
 
-        return simulate.hearts(
-            n, seed=seed, frames=frames, scanner=probes, seconds_per_step=SECONDS_PER_STEP
-        )
+def _make(**parameters: Any) -> Split:
+    from mednb import simulate  # OpenCV is only needed where it is used
 
-    # The names of the probes are keys, so that other probes are another file.
-    parameters = {"n": n, "seed": seed, "frames": FRAMES}
-    parameters |= {f"scanner {k} {name}": 1 for k, name in enumerate(probes)}
-    return cached("scanned", make, parameters, root=root)
+    return simulate.hearts(**parameters)

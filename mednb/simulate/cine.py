@@ -74,7 +74,7 @@ def spread(scanner: Scanner, r: Real, u: Real, a: Real) -> Real:
 @lru_cache(maxsize=32)
 def _blur(scanner: Scanner) -> tuple[Real, Real, float]:
     """Return the kernels along r and u, and the power of unit white noise that passes them."""
-    k_r, k_u = (us._kernel(s) for s in us.psf_sigma(scanner))
+    k_r, k_u = (us.blur_kernel(s) for s in us.psf_sigma(scanner))
     return k_r, k_u, float(np.sum(k_r**2) * np.sum(k_u**2))
 
 
@@ -169,7 +169,7 @@ def screen_matrix(scanner: Scanner, size: int) -> csr_array:
     """
     g = us.grid(scanner)
     n_r, n_u = g.shape
-    factor = ceil(us._side_mm(scanner) / size / g.dr)
+    factor = ceil(us.side_mm(scanner) / size / g.dr)
     fine = size * factor
     x, z = np.broadcast_arrays(*us.pixel_centres(scanner, fine))
     r, u = us.to_beam(scanner, x, z)

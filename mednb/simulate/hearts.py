@@ -8,7 +8,7 @@ always cuts the same tissue, valves are two hinged leaflets, and beyond the hear
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import cos, log, pi, sin
+from math import cos, pi, sin
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mednb.errors import DataError
 from mednb.simulate import cine
 from mednb.simulate import ultrasound as us
+from mednb.simulate.draws import between, generator, rows
 from mednb.simulate.parallel import Progress, each
 from mednb.simulate.rhythm import Rhythm, beats
 from mednb.simulate.scanners import SCANNERS, Scanner, get
@@ -154,7 +155,7 @@ def draw(
     ejection_fraction, heart_rate, regional, hypertrophy, dyssynchrony, fibrillation
         As for :func:`hearts`.
     """
-    rng = _rng(seed, i, 0)
+    rng = generator(seed, i, 0)
     # Everything is drawn for every heart, in one order, so that a knob changes only its own part.
     EF = _within(rng, ejection_fraction) / 100
     rate = _within(rng, heart_rate)
@@ -313,7 +314,7 @@ def hearts(
     masks = np.empty((n, frames, size, size), np.uint8)
     moved = np.empty((n, frames, size, size, 2), np.float32) if displacement else None
     volume = np.empty((n, frames))
-    which = np.array([int(_rng(seed, i, 2).random() * len(names)) for i in range(n)])
+    which = np.array([int(generator(seed, i, 2).random() * len(names)) for i in range(n)])
     truth = np.empty((n, 9))
     steps = np.empty((n, 2), np.int64)
 
@@ -329,7 +330,7 @@ def hearts(
             dyssynchrony=dyssynchrony,
             fibrillation=fibrillation,
         )
-        rng = _rng(seed, i, 1)
+        rng = generator(seed, i, 1)
         share = _DEPTHS[int(rng.random() * len(_DEPTHS))]
         probe = replace(probes[which[i]], depth_mm=probes[which[i]].depth_mm * share)
         x, z = us.pixel_centres(probe, size)
@@ -389,14 +390,9 @@ def _check(**numbers: tuple[Range, float, float | None]) -> None:
             raise DataError(f"Expected {name} {bound}{pair}. Received: {value}.")
 
 
-def _rng(seed: int, *key: int) -> np.random.Generator:
-    """Return a generator of its own for every heart and purpose, whatever their number."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
-
-
 def _within(rng: np.random.Generator, bounds: Range) -> float:
     low, high = (bounds, bounds) if isinstance(bounds, (int, float)) else bounds
-    return low + (high - low) * float(rng.random())
+    return between(rng, low, high)
 
 
 def _cycle(V: Real, t: Real, rhythm: Rhythm) -> tuple[int, int]:
@@ -414,11 +410,6 @@ def _cycle(V: Real, t: Real, rhythm: Rhythm) -> tuple[int, int]:
 
 
 # --- what the probe sees ----------------------------------------------------------------------
-
-
-def _db(value: Real | float) -> Real:
-    """Return the amplitude of a level in dB."""
-    return np.asarray(np.exp((log(10) / 20) * np.asarray(value)))
 
 
 @dataclass(frozen=True)
@@ -447,11 +438,8 @@ class Look:
 
 
 def _draw_look(rng: np.random.Generator) -> Look:
-    def rows(n: int, *bounds: tuple[float, float]) -> Real:
-        low, high = np.array(bounds, np.float64).T
-        return np.asarray(low + (high - low) * rng.random((n, len(bounds))))
-
     one = rows(
+        rng,
         1,
         (-9, -1),
         (-13, -4),
@@ -469,7 +457,7 @@ def _draw_look(rng: np.random.Generator) -> Look:
     )[0]
     septum, lateral, apex, peri, behind, other, lung, haze, haze_mm, clutter, blood, gain, tgc = one
     many = int(rng.integers(0, 4))
-    dropout = rows(3, (0, 2), (0.05, 0.95), (0.08, 0.2), (6, 22))[:many]
+    dropout = rows(rng, 3, (0, 2), (0.05, 0.95), (0.08, 0.2), (6, 22))[:many]
     dropout[:, 0] = np.floor(dropout[:, 0])
     return Look(
         septum=septum,
@@ -480,14 +468,14 @@ def _draw_look(rng: np.random.Generator) -> Look:
         elsewhere=other,
         lung=lung,
         dropout=dropout,
-        field=rows(6, (0.5, 1.8), (-0.25, 0.25), (-0.25, 0.25), (0, 2 * pi)),
+        field=rows(rng, 6, (0.5, 1.8), (-0.25, 0.25), (-0.25, 0.25), (0, 2 * pi)),
         haze=haze,
         haze_mm=haze_mm,
         clutter=clutter,
         blood=blood,
         gain=gain,
         tgc=tgc,
-        edges=rows(2, (0, 30), (0.05, 0.35)),
+        edges=rows(rng, 2, (0, 30), (0.05, 0.35)),
     )
 
 
@@ -571,29 +559,33 @@ def _film(
     across = (g.u[None, :] - g.u[0]) / (g.u[-1] - g.u[0])
     shade = edge_db[0] * (1 - smoothstep(across / faded[0]))
     shade = shade + edge_db[1] * (1 - smoothstep((1 - across) / faded[1]))
-    gain = _db(off - shade)
+    gain = us.amplitude(off - shade)
 
     r, u, a = us.draw_scatterers(scanner, rng, per_cell=_PER_CELL)
     X, Z = heart.to_heart(r * np.sin(u), r * np.cos(u))
     level, solid = _tissue(v, look, X, Z)
     r, u, X, Z = r[solid], u[solid], X[solid], Z[solid]
-    a = a[solid] * _db(level[solid])
+    a = a[solid] * us.amplitude(level[solid])
     moving = v.outside(X, Z) < v.reach
     still = cine.spread(scanner, r[~moving], u[~moving], a[~moving])
-    haze = _db(look.haze) * np.exp(-g.r / look.haze_mm)[:, None] + _db(look.clutter)
+    haze = us.amplitude(look.haze) * np.exp(-g.r / look.haze_mm)[:, None] + us.amplitude(
+        look.clutter
+    )
     still += haze * cine.unit_noise(scanner, rng)
     still *= gain
     points = v.attach(X[moving], Z[moving])
     X, Z = heart.to_heart(g.r[:, None] * np.sin(g.u), g.r[:, None] * np.cos(g.u))
     # Blood fills the chambers; in the walls it lies far below their own echoes.
-    blood = _db(look.blood) * (v.outside(X, Z) == 0) * gain
-    noise = us.tgc(scanner, alpha=us.ALPHA["soft tissue"] + look.tgc) * _db(scanner.noise_db)
+    blood = us.amplitude(look.blood) * (v.outside(X, Z) == 0) * gain
+    noise = us.tgc(scanner, alpha=us.ALPHA["soft tissue"] + look.tgc) * us.amplitude(
+        scanner.noise_db
+    )
     flow = np.sqrt(blood**2 + noise**2)
 
     a = a[moving]
     x_leaf, z_leaf, db = _leaflets(v, m, heart.rhythm.opening(t), rng)
     sign = 2.0 * rng.integers(0, 2, size=len(db)) - 1
-    a_leaf = us.unit_amplitude(_PER_CELL) * sign * _db(db)
+    a_leaf = us.unit_amplitude(_PER_CELL) * sign * us.amplitude(db)
     out = np.empty((len(t), size, size), np.uint8)
     for start in range(0, len(t), _BLOCK):
         k = slice(start, start + _BLOCK)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mednb.errors import DataError
 from mednb.simulate import ultrasound as us
+from mednb.simulate.draws import between, generator, rows
 from mednb.simulate.scanners import SCANNERS, Scanner, get
 from mednb.types import Split
 
@@ -217,7 +218,7 @@ def lesions(
         )
     probe = get(scanner, among=_PROBES)
     phantoms = [
-        _draw_phantom(_rng(seed, i), label)
+        _draw_phantom(generator(seed, i), label)
         for i, label in enumerate(_labels(ceil(n / views), seed, mix))
     ]
     images = np.empty((n, size, size, 1), np.uint8)
@@ -228,7 +229,7 @@ def lesions(
     x, z = us.pixel_centres(probe, size)
     for k in range(n):
         i, view = divmod(k, views)
-        rng = _rng(seed, i, view)
+        rng = generator(seed, i, view)
         seen = _look(phantoms[i], rng)
         images[k, ..., 0] = _image(probe, seen, rng, size)
         if (lesion := seen.lesion) is not None:
@@ -245,53 +246,37 @@ def lesions(
     )
 
 
-def _rng(seed: int, *key: int) -> np.random.Generator:
-    """Return a generator of its own for every phantom and view, whatever their number."""
-    # Named, because what default_rng stands for may change between NumPy versions.
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
-
-
 def _labels(n: int, seed: int, mix: Sequence[float]) -> list[int]:
     """Return the class of each phantom; every prefix holds the shares as evenly as it can."""
     edges = np.array(list(accumulate(mix))) / sum(mix)
     golden = (5**0.5 - 1) / 2
-    start = _rng(seed).random()
+    start = generator(seed).random()
     return [int(np.searchsorted(edges, (start + i * golden) % 1, side="right")) for i in range(n)]
-
-
-def _between(rng: np.random.Generator, low: float, high: float) -> float:
-    return low + (high - low) * float(rng.random())
-
-
-def _rows(rng: np.random.Generator, n: int, *bounds: tuple[float, float]) -> Real:
-    """Draw ``(n, len(bounds))`` numbers, each column uniform between its bounds."""
-    low, high = np.array(bounds, np.float64).T
-    return np.asarray(low + (high - low) * rng.random((n, len(bounds))))
 
 
 def _draw_phantom(rng: np.random.Generator, label: int) -> Phantom:
     turn = (0.0, 2 * pi)
-    skin = (_between(rng, 0.8, 2.0), _between(rng, 3, 8))
-    fat, muscle = _between(rng, 4, 11), _between(rng, 22, 34)
+    skin = (between(rng, 0.8, 2.0), between(rng, 3, 8))
+    fat, muscle = between(rng, 4, 11), between(rng, 22, 34)
     interfaces = np.vstack(
         [
-            [fat, _between(rng, 0.3, 1.5), _between(rng, 0.1, 0.4), _between(rng, *turn)],
-            [muscle, _between(rng, 0.2, 1.0), _between(rng, 0.05, 0.2), _between(rng, *turn)],
+            [fat, between(rng, 0.3, 1.5), between(rng, 0.1, 0.4), between(rng, *turn)],
+            [muscle, between(rng, 0.2, 1.0), between(rng, 0.05, 0.2), between(rng, *turn)],
         ]
     )
-    layers = np.array([_between(rng, -9, -3), _between(rng, -3, 3), _between(rng, -8, -2)])
+    layers = np.array([between(rng, -9, -3), between(rng, -3, 3), between(rng, -8, -2)])
     return Phantom(
         skin=skin,
         interfaces=interfaces,
         layers=layers,
-        field=_rows(rng, 6, (0.4, 1.6), (-0.6, 0.6), (-0.9, 0.9), turn),
-        lobules=_rows(
+        field=rows(rng, 6, (0.4, 1.6), (-0.6, 0.6), (-0.9, 0.9), turn),
+        lobules=rows(
             rng, int(rng.integers(0, 4)), (-16, 16), (5, 28), (2, 7), (1.2, 3.5), (-8, -2)
         ),
-        ligaments=_rows(
+        ligaments=rows(
             rng, int(rng.integers(1, 5)), (-18, 18), (-0.9, 0.9), (-0.03, 0.03), (4, 9), (4, 16)
         ),
-        delta_alpha=_between(rng, -0.12, 0.12),
+        delta_alpha=between(rng, -0.12, 0.12),
         lesion=None if label == NORMAL else _draw_lesion(rng, label),
     )
 
@@ -299,44 +284,44 @@ def _draw_phantom(rng: np.random.Generator, label: int) -> Phantom:
 def _draw_lesion(rng: np.random.Generator, label: int) -> Lesion:
     benign = label == BENIGN
     turn = (0.0, 2 * pi)
-    size = _between(rng, 3.0, 6.4)
-    aspect = _between(rng, 1.1, 2.1) if benign else _between(rng, 0.75, 1.6)
-    rough = _between(rng, 0.0, 0.08) if benign else _between(rng, 0.05, 0.22)
+    size = between(rng, 3.0, 6.4)
+    aspect = between(rng, 1.1, 2.1) if benign else between(rng, 0.75, 1.6)
+    rough = between(rng, 0.0, 0.08) if benign else between(rng, 0.05, 0.22)
     m = np.arange(2, 9)
-    c, psi = _rows(rng, m.size, (-rough, rough), turn).T
+    c, psi = rows(rng, m.size, (-rough, rough), turn).T
     waves = c * (2 / m) ** 0.5 * np.exp(1j * psi)
     most = 0 if benign else 9
-    spicules = _rows(rng, int(rng.integers(0, most + 1)), (0.8, 3.2), (15, 100), turn)
+    spicules = rows(rng, int(rng.integers(0, most + 1)), (0.8, 3.2), (15, 100), turn)
     return Lesion(
         label=label,
-        x=_between(rng, -7, 7),
-        z=_between(rng, 9, 20),
+        x=between(rng, -7, 7),
+        z=between(rng, 9, 20),
         a=size * aspect**0.5,
         b=size / aspect**0.5,
-        tilt=_between(rng, -0.45, 0.45) if benign else _between(rng, -0.8, 0.8),
+        tilt=between(rng, -0.45, 0.45) if benign else between(rng, -0.8, 0.8),
         waves=waves,
         spicules=spicules,
-        contrast_db=_between(rng, -21, -7) if benign else _between(rng, -21, -8),
-        edge_mm=_between(rng, *_EDGE_MM[label]),
-        halo_db=_between(rng, 0, 1.5) if benign else _between(rng, 0, 5),
-        delta_alpha=_between(rng, -0.38, 0.15) if benign else _between(rng, -0.1, 1.2),
+        contrast_db=between(rng, -21, -7) if benign else between(rng, -21, -8),
+        edge_mm=between(rng, *_EDGE_MM[label]),
+        halo_db=between(rng, 0, 1.5) if benign else between(rng, 0, 5),
+        delta_alpha=between(rng, -0.38, 0.15) if benign else between(rng, -0.1, 1.2),
     )
 
 
 def _look(phantom: Phantom, rng: np.random.Generator) -> Phantom:
     """Return the phantom as one probe position shows it: shifted, pressed, cut elsewhere."""
-    shift, press = _between(rng, -4, 4), _between(rng, 0.92, 1.08)
+    shift, press = between(rng, -4, 4), between(rng, 0.92, 1.08)
     lesion = phantom.lesion
     interfaces = phantom.interfaces.copy()
     interfaces[:, 0] *= press
     interfaces[:, 3] += interfaces[:, 2] * shift
     field = phantom.field.copy()
-    field[:, 3] += field[:, 1] * shift + _rows(rng, len(field), (-0.5, 0.5))[:, 0]
+    field[:, 3] += field[:, 1] * shift + rows(rng, len(field), (-0.5, 0.5))[:, 0]
     lobules, ligaments = phantom.lobules.copy(), phantom.ligaments.copy()
     lobules[:, 0] -= shift
     ligaments[:, 0] -= shift
-    cut, turned = _between(rng, 0.85, 1.0), _between(rng, -0.2, 0.2)
-    twist = _rows(rng, 7, (-0.3, 0.3))[:, 0]
+    cut, turned = between(rng, 0.85, 1.0), between(rng, -0.2, 0.2)
+    twist = rows(rng, 7, (-0.3, 0.3))[:, 0]
     if lesion is not None:
         lesion = replace(
             lesion,
@@ -384,8 +369,8 @@ def _tissue_db(p: Phantom, x: Real, z: Real) -> Real:
 def _image(scanner: Scanner, p: Phantom, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
     g = us.grid(scanner)
     x, z = g.u[None, :], g.r[:, None]
-    gain_db, tgc_error = _between(rng, -4, 4), _between(rng, -0.35, 0.35)
-    lost_db, width_mm = _between(rng, 0, 18), _between(rng, 6, 20)
+    gain_db, tgc_error = between(rng, -4, 4), between(rng, -0.35, 0.35)
+    lost_db, width_mm = between(rng, 0, 18), between(rng, 6, 20)
     side = -1 if rng.random() < 0.5 else 1
     r, u, a = us.draw_scatterers(scanner, rng)
     noise = us.noise(scanner, rng)

@@ -9,7 +9,7 @@ A model of the pattern, not of the waves behind it (Soldati et al., J Ultrasound
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log, pi
+from math import pi
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mednb.errors import DataError
 from mednb.simulate import cine
 from mednb.simulate import ultrasound as us
+from mednb.simulate.draws import between, generator, rows
 from mednb.simulate.parallel import Progress, each
 from mednb.simulate.scanners import SCANNERS, Scanner, get
 from mednb.types import Split
@@ -124,17 +125,17 @@ def draw(
     sliding, mix
         As for :func:`lungs`.
     """
-    rng = _rng(seed, i, 0)
+    rng = generator(seed, i, 0)
     shares = np.cumsum(mix or (1, 1, 1)) / sum(mix or (1, 1, 1))
     label = int(np.searchsorted(shares, rng.random(), side="right"))
     slides = bool(rng.random() < sliding)
-    pleura = _within(rng, 12, 23)
-    way = _within(rng, 2.0, 5.0)
-    period = _within(rng, 3, 5)
+    pleura = between(rng, 12, 23)
+    way = between(rng, 2.0, 5.0)
+    period = between(rng, 3, 5)
     # The middle of the clip is near mid-breath, so that it shows one direction most of the time.
-    middle = _within(rng, -0.6, 0.6) + (pi if rng.random() < 0.5 else 0.0)
+    middle = between(rng, -0.6, 0.6) + (pi if rng.random() < 0.5 else 0.0)
     few = int(rng.integers(2, 6))
-    places = _rows(rng, 16, (-26, 26), (0.8, 1.8), (2, 8))
+    places = rows(rng, 16, (-26, 26), (0.8, 1.8), (2, 8))
     if label == A_LINES:
         places = places[:0]
     elif label == B_LINES:
@@ -149,19 +150,19 @@ def draw(
     return Lung(
         label=label,
         pleura=pleura,
-        bend=_within(rng, -0.001, 0.002),
+        bend=between(rng, -0.001, 0.002),
         slide=way if slides else 0.0,
         period=period,
         phase=middle - pi * seconds / period,
         b_lines=places,
-        first_a_line=_within(rng, 0, 6) if strong else _within(rng, -24, -14),
-        fading=_within(rng, 5, 9),
-        line=_within(rng, 10, 16),
-        beneath=(_within(rng, -20, -12), _within(rng, 0.1, 0.4)),
+        first_a_line=between(rng, 0, 6) if strong else between(rng, -24, -14),
+        fading=between(rng, 5, 9),
+        line=between(rng, 10, 16),
+        beneath=(between(rng, -20, -12), between(rng, 0.1, 0.4)),
         ribs=np.array(
             [
-                [_within(rng, -34, -20), pleura - _within(rng, 5, 8), _within(rng, 4, 10)],
-                [_within(rng, 20, 34), pleura - _within(rng, 5, 8), _within(rng, 4, 10)],
+                [between(rng, -34, -20), pleura - between(rng, 5, 8), between(rng, 4, 10)],
+                [between(rng, 20, 34), pleura - between(rng, 5, 8), between(rng, 4, 10)],
             ]
         ),
     )
@@ -184,8 +185,7 @@ def lungs(
 
     Whether the lung slides is drawn independently of the class, so that no single frame tells it.
     (In patients B-lines prove that the pleurae touch; a lung that shows them and does not slide is
-    stuck or not ventilated.) Clip ``i`` depends neither on ``n`` nor on ``workers``. Notebook 03
-    uses them.
+    stuck or not ventilated.) Clip ``i`` depends neither on ``n`` nor on ``workers``.
 
     Parameters
     ----------
@@ -256,13 +256,13 @@ def lungs(
     shift = np.empty((n, frames))
     truth = np.empty((n, 2))
     labels, count, slides = (np.empty(n, np.int64) for _ in range(3))
-    which = np.array([int(_rng(seed, i, 2).random() * len(names)) for i in range(n)])
+    which = np.array([int(generator(seed, i, 2).random() * len(names)) for i in range(n)])
 
     def make(i: int) -> None:
         lung = draw(seed, i, seconds=float(t[-1]), sliding=sliding, mix=mix)
         probe = probes[which[i]]
         x, z = us.pixel_centres(probe, size)
-        clips[i, ..., 0] = _film(probe, lung, t, _rng(seed, i, 1), size)
+        clips[i, ..., 0] = _film(probe, lung, t, generator(seed, i, 1), size)
         masks[i] = lung.masks(x, z, t) * us.visible(probe, size)
         shift[i] = lung.shift(t)
         truth[i] = lung.pleura, float(z[1, 0] - z[0, 0])
@@ -289,30 +289,11 @@ def lungs(
     )
 
 
-def _rng(seed: int, *key: int) -> np.random.Generator:
-    """Return a generator of its own for every lung and purpose, whatever their number."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
-
-
-def _within(rng: np.random.Generator, low: float, high: float) -> float:
-    return low + (high - low) * float(rng.random())
-
-
-def _rows(rng: np.random.Generator, n: int, *bounds: tuple[float, float]) -> Real:
-    low, high = np.array(bounds, np.float64).T
-    return np.asarray(low + (high - low) * rng.random((n, len(bounds))))
-
-
-def _db(value: Real | float) -> Real:
-    """Return the amplitude of a level in dB."""
-    return np.asarray(np.exp((log(10) / 20) * np.asarray(value)))
-
-
 def _chest_wall(rng: np.random.Generator, lung: Lung, x: Real, z: Real) -> Real:
     """Return the level of tissue above the pleura, dB: skin, fat, muscle with its fasciae."""
-    skin, fat = _within(rng, 1.5, 3), _within(rng, 0.25, 0.5) * lung.pleura
-    wave = _within(rng, 0.3, 1.0) * np.sin(_within(rng, 0.1, 0.3) * x + _within(rng, 0, 2 * pi))
-    level = np.where(z < skin, 4.0, np.where(z < fat + wave, _within(rng, -12, -7), -6.0))
+    skin, fat = between(rng, 1.5, 3), between(rng, 0.25, 0.5) * lung.pleura
+    wave = between(rng, 0.3, 1.0) * np.sin(between(rng, 0.1, 0.3) * x + between(rng, 0, 2 * pi))
+    level = np.where(z < skin, 4.0, np.where(z < fat + wave, between(rng, -12, -7), -6.0))
     for share in (0.25, 0.6):
         fascia = fat + share * (lung.pleura - fat) + wave
         level = level + 8 * np.exp(-0.5 * ((z - fascia) / 0.5) ** 2)
@@ -339,25 +320,25 @@ def _film(
     cell = scanner.samples**2 * g.dr * g.du
     bottom, half = float(g.r[-1]), float(g.u[-1]) + 2 * lung.slide
     x, z = g.u[None, :], g.r[:, None]
-    gain_db, off = _within(rng, -5, 4), _within(rng, -0.1, 0.1)
+    gain_db, off = between(rng, -5, 4), between(rng, -0.1, 0.1)
     loss = _shade(lung, x, z)
     # Below the pleura sound travels no further, it goes to and fro in the wall above: nothing
     # there is attenuated by its apparent depth.
     wall = us.round_trip_loss_db(scanner, np.minimum(z, lung.depth(x)), alpha=off)
-    gain = _db(wall - loss)
+    gain = us.amplitude(wall - loss)
 
     r, u, a = us.draw_scatterers(scanner, rng, per_cell=_PER_CELL)
     above = r < lung.depth(u) - 0.3
     level = _chest_wall(rng, lung, u[above], r[above])
-    still = cine.spread(scanner, r[above], u[above], a[above] * _db(level))
+    still = cine.spread(scanner, r[above], u[above], a[above] * us.amplitude(level))
     still *= gain
-    noise = us.tgc(scanner) * _db(scanner.noise_db) + 0 * x
+    noise = us.tgc(scanner) * us.amplitude(scanner.noise_db) + 0 * x
 
     parts: list[tuple[Real, Real, Real]] = []  # x at time 0, depth, amplitude
 
     def add(x0: Real, depth: Real, db: Real | float, per_cell: float) -> None:
         sign = 2.0 * rng.integers(0, 2, size=len(x0)) - 1
-        parts.append((x0, depth, us.unit_amplitude(per_cell) * sign * _db(db)))
+        parts.append((x0, depth, us.unit_amplitude(per_cell) * sign * us.amplitude(db)))
 
     # Haze below the pleura, carried along.
     k = round(_PER_CELL_HAZE * (bottom - lung.pleura) * 2 * half / cell)
@@ -373,7 +354,7 @@ def _film(
     orders = [m for m in _ORDERS if m * lung.pleura < bottom]
     for m in orders:
         step = lung.first_a_line - lung.line - (m - 2) * lung.fading
-        parts.append((x0, m * lung.pleura + thick, line * _db(step)))
+        parts.append((x0, m * lung.pleura + thick, line * us.amplitude(step)))
     dense = _PER_CELL_WHITE if lung.label == WHITE_LUNG else _PER_CELL
     for at, wide, db in lung.b_lines:
         # Neither its density along the beam nor its level changes: it does not fade.

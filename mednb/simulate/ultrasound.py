@@ -23,6 +23,8 @@ from mednb.simulate.scanners import Scanner, fwhm_axial, fwhm_lateral
 __all__ = [
     "ALPHA",
     "Grid",
+    "amplitude",
+    "blur_kernel",
     "draw_scatterers",
     "envelope",
     "extra_loss_db",
@@ -38,6 +40,7 @@ __all__ = [
     "reference",
     "round_trip_loss_db",
     "scan_convert",
+    "side_mm",
     "splat",
     "tgc",
     "to_beam",
@@ -198,6 +201,11 @@ def phasor(scanner: Scanner, r: Real) -> Complex:
     return rest
 
 
+def amplitude(level_db: ArrayLike) -> Real:
+    """Return the amplitude of a level in dB, 10^(level / 20), any shape."""
+    return np.asarray(np.exp((log(10) / 20) * np.asarray(level_db)))
+
+
 def round_trip_loss_db(scanner: Scanner, r: Real, *, alpha: float = ALPHA["soft tissue"]) -> Real:
     """Return the loss there and back in a uniform medium: 2 alpha f0 r, in dB.
 
@@ -284,7 +292,7 @@ def psf_sigma(scanner: Scanner) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=16)
-def _kernel(sigma: float) -> Real:
+def blur_kernel(sigma: float) -> Real:
     """Return a Gaussian whose peak is 1 once the splat has spread a scatterer."""
     k = np.arange(-ceil(4 * sigma), ceil(4 * sigma) + 1)
     g = np.exp(-0.5 * (k / sigma) ** 2)
@@ -350,8 +358,8 @@ def image_iq(
     planes = cv2.sepFilter2D(
         iq.view(np.float64).reshape(*iq.shape, 2),
         cv2.CV_64F,
-        _kernel(sigma_u),
-        _kernel(sigma_r),
+        blur_kernel(sigma_u),
+        blur_kernel(sigma_r),
         borderType=cv2.BORDER_CONSTANT,
     )
     return np.ascontiguousarray(planes).view(np.complex128)[..., 0]
@@ -367,7 +375,7 @@ def noise(scanner: Scanner, rng: np.random.Generator) -> Complex:
         has passed the receive filter, which here is the blur.
     """
     shape = grid(scanner).shape
-    k_r, k_u = (_kernel(s) for s in psf_sigma(scanner))
+    k_r, k_u = (blur_kernel(s) for s in psf_sigma(scanner))
     through = float(np.sum(k_r**2) * np.sum(k_u**2))
     scale = 10 ** (scanner.noise_db / 20) / sqrt(2 * through)
     white = rng.standard_normal((*shape, 2))
@@ -396,7 +404,7 @@ def tgc(scanner: Scanner, *, alpha: float = ALPHA["soft tissue"]) -> Real:
         it stays visible as darkening with depth.
     """
     loss = round_trip_loss_db(scanner, grid(scanner).r, alpha=alpha)
-    return np.asarray(np.exp((log(10) / 20) * loss))[:, None]
+    return amplitude(loss)[:, None]
 
 
 def reference(scanner: Scanner, *, gain_db: float = 0.0) -> float:
@@ -441,7 +449,7 @@ def log_compress(E: Real, *, reference: float, dynamic_range_db: float) -> Real:
     return np.asarray(np.clip(db, 0, dynamic_range_db) * (255 / dynamic_range_db))
 
 
-def _side_mm(scanner: Scanner) -> float:
+def side_mm(scanner: Scanner) -> float:
     """Return the side of the square field of view, mm."""
     if scanner.geometry == "linear":
         return max(scanner.depth_mm, scanner.width_mm)
@@ -457,8 +465,8 @@ def pixel_centres(scanner: Scanner, size: int) -> tuple[Real, Real]:
         ``(1, size)`` and ``(size, 1)`` mm: lateral position, 0 in the middle, and depth, 0 at
         the upper edge.
     """
-    t: Real = (np.arange(size, dtype=np.float64) + 0.5) * (_side_mm(scanner) / size)
-    return (t - _side_mm(scanner) / 2)[None, :], t[:, None]
+    t: Real = (np.arange(size, dtype=np.float64) + 0.5) * (side_mm(scanner) / size)
+    return (t - side_mm(scanner) / 2)[None, :], t[:, None]
 
 
 @lru_cache(maxsize=16)
@@ -515,7 +523,7 @@ def scan_convert(image: Real, scanner: Scanner, *, size: int) -> Real:
         )
     if size < 1:
         raise DataError(f"Expected size >= 1 pixel. Received: {size}.")
-    factor = ceil(_side_mm(scanner) / size / g.dr)
+    factor = ceil(side_mm(scanner) / size / g.dr)
     columns, rows, seen = _maps(scanner, size * factor)
     fine = cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     fine[~seen] = 0.0

@@ -158,13 +158,13 @@ class TestOnlySafeConnections:
             s.mount(f"http://127.0.0.1:{first.port}/", requests.adapters.HTTPAdapter())
             return s
 
-        monkeypatch.setattr(download, "_session", session)
+        monkeypatch.setattr(download, "https_session", session)
         with pytest.raises(DownloadError, match="not safe"):
             fetch(remote(first.url), tmp_path / "set.npz")
         assert (len(first.ranges), second.ranges) == (1, [])
 
     def test_the_session_has_an_adapter_for_https_only(self):
-        assert list(download._session().adapters) == ["https://"]
+        assert list(download.https_session().adapters) == ["https://"]
 
     def test_a_server_without_a_certificate_is_refused_at_once(self, serve, tmp_path):
         server = serve(BODY)

@@ -16,6 +16,7 @@ from mednb import simulate
 from mednb.errors import DataError, UnknownNameError
 from mednb.simulate import cine
 from mednb.simulate import ultrasound as us
+from mednb.simulate.draws import generator
 from mednb.simulate.hearts import (
     CLASSES,
     REGIONS,
@@ -23,7 +24,6 @@ from mednb.simulate.hearts import (
     Heart,
     _cycle,
     _film,
-    _rng,
     draw,
     hearts,
 )
@@ -147,7 +147,7 @@ def check_speckle_follows_the_tissue() -> None:
     for i in (0, 1, 2):
         heart = draw(3, i, ejection_fraction=60, heart_rate=70)
         t = np.array([0.0, 0.04, 0.08]) + float(heart.rhythm.systoles()[4][0] + 0.06)
-        film = _film(PROBE, heart, t, _rng(3, i, 1), 160).astype(float)
+        film = _film(PROBE, heart, t, generator(3, i, 1), 160).astype(float)
         u = heart.displacement(X, Z, t, since=float(t[0]))
         wall = heart.masks(x, z, t[:1])[0] == 2
         wall &= us.visible(PROBE, 160) & (film[0] > 20)
@@ -167,7 +167,7 @@ def check_static_heart_gives_static_frames() -> None:
     """Without noise, blood or motion every frame is the same; nothing flickers."""
     heart = replace(draw(1, 0), sway=(0.0, 0.0, 0.0))
     still = np.zeros(3)
-    film = _film(PROBE, heart, still, _rng(1, 0, 1), 48)
+    film = _film(PROBE, heart, still, generator(1, 0, 1), 48)
     assert (film == film[0]).all()
 
 
@@ -175,7 +175,7 @@ def check_blood_decorrelates() -> None:
     bright = replace(PROBE, gain_db=30.0, noise_db=-200.0)
     heart = draw(6, 1)
     t = times()[:3] + float(heart.rhythm.systoles()[4][1]) + 0.01  # relaxation: nearly at rest
-    film = _film(bright, heart, t, _rng(6, 1, 1), 112).astype(float)
+    film = _film(bright, heart, t, generator(6, 1, 1), 112).astype(float)
     masks = heart.masks(*us.pixel_centres(bright, 112), t)
     blood = cv2.erode((masks == 1).all(axis=0).astype(np.uint8), np.ones((7, 7))) == 1
     wall = (masks == 2).all(axis=0) & us.visible(bright, 112)

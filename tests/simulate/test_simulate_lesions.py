@@ -16,6 +16,7 @@ from mednb import simulate
 from mednb.errors import DataError, UnknownNameError
 from mednb.simulate import lesions
 from mednb.simulate import ultrasound as us
+from mednb.simulate.draws import generator
 from mednb.simulate.lesions import (
     BENIGN,
     CLASSES,
@@ -25,7 +26,6 @@ from mednb.simulate.lesions import (
     _draw_lesion,
     _draw_phantom,
     _image,
-    _rng,
 )
 from mednb.simulate.scanners import SCANNERS
 from mednb.types import Split, check_disjoint
@@ -169,7 +169,7 @@ def test_same_bytes_without_the_vector_units_and_on_one_thread() -> None:
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), kind=st.sampled_from([BENIGN, MALIGNANT]))
 def test_area_and_reach_agree_with_the_outline(seed: int, kind: int) -> None:
-    lesion = _draw_lesion(_rng(seed), kind)
+    lesion = _draw_lesion(generator(seed), kind)
     step = 0.05
     t = np.arange(-20, 20, step) + step / 2
     inside = lesion.contains(lesion.x + t[None, :], lesion.z + t[:, None])
@@ -225,7 +225,7 @@ def uniform(lesion: Lesion | None, seed: int = 0) -> np.ndarray:
     import dataclasses
 
     plain = dataclasses.replace(
-        _draw_phantom(_rng(0), NORMAL),
+        _draw_phantom(generator(0), NORMAL),
         skin=(0.0, 0.0),
         layers=np.zeros(3),
         interfaces=np.array([[-9.0, 0, 0, 0], [99.0, 0, 0, 0]]),
@@ -235,7 +235,9 @@ def uniform(lesion: Lesion | None, seed: int = 0) -> np.ndarray:
         delta_alpha=0.0,
         lesion=lesion,
     )
-    return np.mean([_image(LINEAR, plain, _rng(seed, i), 64).astype(float) for i in range(24)], 0)
+    return np.mean(
+        [_image(LINEAR, plain, generator(seed, i), 64).astype(float) for i in range(24)], 0
+    )
 
 
 def test_contrast_on_the_screen_is_the_contrast_asked_for() -> None:
@@ -260,7 +262,7 @@ def test_shadow_and_enhancement_have_the_depth_of_the_path_integral(delta: float
 
 
 def test_benign_and_malignant_differ_as_they_should_but_overlap() -> None:
-    kinds = {k: [_draw_lesion(_rng(i), k) for i in range(300)] for k in (BENIGN, MALIGNANT)}
+    kinds = {k: [_draw_lesion(generator(i), k) for i in range(300)] for k in (BENIGN, MALIGNANT)}
     for attribute, sign in (("delta_alpha", 1), ("edge_mm", 1), ("halo_db", 1)):
         benign, malignant = (
             np.array([getattr(m, attribute) for m in kinds[k]]) for k in (BENIGN, MALIGNANT)
@@ -275,7 +277,7 @@ def test_benign_and_malignant_differ_as_they_should_but_overlap() -> None:
 def test_position_is_no_cue() -> None:
     """The classes draw the place of a lesion from the same distribution."""
     places = [
-        [(m.x, m.z) for m in (_draw_lesion(_rng(i), k) for i in range(400))]
+        [(m.x, m.z) for m in (_draw_lesion(generator(i), k) for i in range(400))]
         for k in (BENIGN, MALIGNANT)
     ]
     difference = np.abs(np.mean(places[0], 0) - np.mean(places[1], 0))

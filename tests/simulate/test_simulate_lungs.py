@@ -11,6 +11,7 @@ from mednb import simulate
 from mednb.errors import DataError, UnknownNameError
 from mednb.simulate import cine
 from mednb.simulate import ultrasound as us
+from mednb.simulate.draws import generator
 from mednb.simulate.lungs import (
     A_LINES,
     B_LINES,
@@ -20,7 +21,6 @@ from mednb.simulate.lungs import (
     WHITE_LUNG,
     Lung,
     _film,
-    _rng,
     draw,
     lungs,
 )
@@ -45,7 +45,7 @@ def times(n: int = 17) -> np.ndarray:
 
 
 def film(lung: Lung, t: np.ndarray, size: int = 128, seed: int = 0) -> np.ndarray:
-    return _film(PROBE, lung, t, _rng(seed, 0, 1), size).astype(float)
+    return _film(PROBE, lung, t, generator(seed, 0, 1), size).astype(float)
 
 
 def window(lung: Lung, size: int) -> slice:
