@@ -80,6 +80,8 @@ def show(figure: Figure, *, alt: str) -> None:
     """
     from IPython.display import display
 
+    # Closed whatever happens: a figure left open would show up in the reader's next cell.
+    plt.close(figure)
     if not alt.strip():
         raise DataError(
             "Expected a sentence that says what the figure shows. Received: an empty alt."
@@ -89,7 +91,6 @@ def show(figure: Figure, *, alt: str) -> None:
     figure.savefig(buffer, format="png", metadata={"Software": None})
     width = figure.get_size_inches()[0]
     data = {"image/png": _base64(buffer), "text/plain": f"<Figure: {alt}>"}
-    plt.close(figure)
     display(data, raw=True, metadata={"image/png": {"alt": alt, "width": round(100 * width)}})
 
 

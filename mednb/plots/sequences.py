@@ -165,13 +165,14 @@ def beats(
         When a curve has another number of times.
     """
     t = np.asarray(seconds, float)
-    fig, ax = plt.subplots(figsize=(6.0, 2.8))
-    for name, values in curves.items():
-        members = np.atleast_2d(np.asarray(values, float))
+    several = {name: np.atleast_2d(np.asarray(v, float)) for name, v in curves.items()}
+    for name, members in several.items():
         if members.ndim != 2 or members.shape[1:] != t.shape:
             raise ShapeError(
                 f"Expected {len(t)} times in {name!r}. Received: shape {members.shape}."
             )
+    fig, ax = plt.subplots(figsize=(6.0, 2.8))
+    for name, members in several.items():
         (drawn,) = ax.plot(t, np.median(members, axis=0), label=name)
         if len(members) > 1:
             ends = members.min(axis=0), members.max(axis=0)
