@@ -1,7 +1,7 @@
 """The whole course on the embedded data: seconds and peak memory of every notebook.
 
-There is no peer to race here; the limits are those of the course: 120 s and 4 GB a notebook, six
-minutes in all, on two cores.
+There is no peer to race here; the limits are those of the course: 120 s and 4 GB a notebook on two
+cores, once the simulated sets are made; the first notebook that needs a set makes it for all.
 """
 
 import tempfile
