@@ -1,11 +1,20 @@
 """Frames with masks, moved together; and that a U-Net learns from them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from mednb.errors import DataError, LeakageError, ShapeError
+from mednb.errors import DataError, LeakageError, ShapeError, UnknownNameError
 from mednb.metrics.segmentation import dice
-from mednb.train.segmentation import draw_frames, move, segment, train_segmenter
+from mednb.train.segmentation import (
+    draw_frames,
+    move,
+    probabilities,
+    segment,
+    shuffle_masks,
+    train_segmenter,
+)
 from mednb.types import Split
 
 N, T, H, W = 5, 7, 16, 24
@@ -36,6 +45,16 @@ def test_drawn_frames_keep_their_masks():
     everything = draw_frames(split, T, seed=0)
     assert len({image.tobytes() for image in everything.images}) == N * T
     assert not np.array_equal(few.images, draw_frames(split, 3, seed=1).images)
+
+
+def test_drawn_frames_know_what_their_clips_know():
+    split = discs()
+    mm, each = np.arange(1.0, N + 1), np.zeros((N, T))
+    known = replace(split, targets={"spacing_mm": mm, "volume": each})
+    found = draw_frames(known, 2, seed=0).targets
+    assert set(found) == {"spacing_mm"}  # the volume is another one in every frame
+    np.testing.assert_array_equal(found["spacing_mm"], np.repeat(mm, 2))
+    assert draw_frames(split, 2, seed=0).targets is None
 
 
 def test_image_and_mask_move_together():
@@ -70,6 +89,33 @@ def test_learns_an_outline_on_every_backend():
     assert dice(held.masks, said).mean() > 0.85
 
 
+def test_learns_with_another_loss_and_norm():
+    data = draw_frames(discs(24), 2, seed=0)
+    about = {"classes": 2, "width": 4, "depth": 1, "batch_size": 8, "learning_rate": 1e-2}
+    model, history = train_segmenter(
+        data, val=None, epochs=8, seed=0, loss="dice", norm="group", **about
+    )
+    assert history["loss"][-1] < history["loss"][0]
+    assert dice(data.masks, segment(model, data.images)).mean() > 0.8
+    p = probabilities(model, data.images)
+    np.testing.assert_allclose(p.sum(axis=-1), 1, atol=1e-5)
+    np.testing.assert_array_equal(p.argmax(axis=-1), segment(model, data.images))
+
+
+@pytest.mark.parametrize("per_clip", [1, 3])
+def test_shuffled_masks_belong_to_another_group(per_clip):
+    split = draw_frames(discs(9), per_clip, seed=0)
+    mixed = shuffle_masks(split, seed=0)
+    np.testing.assert_array_equal(mixed.images, split.images)
+    whose = {mask.tobytes(): group for mask, group in zip(split.masks, split.groups, strict=True)}
+    assert sorted(m.tobytes() for m in mixed.masks) == sorted(m.tobytes() for m in split.masks)
+    for mask, group in zip(mixed.masks, split.groups, strict=True):
+        assert whose[mask.tobytes()] != group
+    assert not np.array_equal(mixed.masks, shuffle_masks(split, seed=1).masks)
+    with pytest.raises(DataError, match="at least two groups"):
+        shuffle_masks(split.select(np.arange(per_clip)), seed=0)
+
+
 def test_errors_teach():
     split = discs()
     images = draw_frames(split, 2, seed=0)
@@ -83,6 +129,8 @@ def test_errors_teach():
         train_segmenter(images, val=None, epochs=1, seed=0, classes=1)
     with pytest.raises(DataError, match="Received: none"):
         train_segmenter(split, val=None, epochs=1, seed=0, classes=2)
+    with pytest.raises(UnknownNameError, match="loss"):
+        train_segmenter(images, val=None, epochs=1, seed=0, classes=2, loss="dise")
     with pytest.raises(LeakageError):
         train_segmenter(images, val=images, epochs=1, seed=0, classes=2)
     model, _ = train_segmenter(images, val=None, epochs=1, seed=0, classes=2, width=2, depth=1)

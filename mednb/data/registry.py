@@ -184,4 +184,5 @@ _MODULES = {
     "echonet": (False, "binary", 112),
     "camus": (False, "binary", 112),
     "pocus": (False, "multi-class", 112),
+    "nuclei": (False, "binary", 128),
 }

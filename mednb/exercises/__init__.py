@@ -6,7 +6,15 @@ and to rejecting the stub and typical wrong answers, each with its own hint.
 """
 
 from mednb.errors import UnknownNameError
-from mednb.exercises import classification, convolution, evaluation, generation, sequences, start
+from mednb.exercises import (
+    classification,
+    convolution,
+    evaluation,
+    generation,
+    segmentation,
+    sequences,
+    start,
+)
 from mednb.exercises.core import Checker, IncorrectError, attempt
 
 __all__ = ["CHECKERS", "IncorrectError", "attempt", "check"]
@@ -19,6 +27,7 @@ CHECKERS: dict[str, Checker] = {
     **sequences.CHECKERS,
     **generation.CHECKERS,
     **evaluation.CHECKERS,
+    **segmentation.CHECKERS,
 }
 
 

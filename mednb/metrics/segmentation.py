@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mednb.errors import DataError, ShapeError
 
-__all__ = ["dice", "iou"]
+__all__ = ["checked_masks", "dice", "iou"]
 
 
 def dice(mask: ArrayLike, other: ArrayLike, *, both_empty: float = 1.0) -> NDArray[np.float64]:
@@ -56,10 +56,14 @@ def iou(mask: ArrayLike, other: ArrayLike, *, both_empty: float = 1.0) -> NDArra
     return _ratio(both, one + two - both, both_empty)
 
 
-def _counts(
-    mask: ArrayLike, other: ArrayLike
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the pixels of both masks, of the one, and of the other, ``(N,)`` each."""
+def checked_masks(mask: ArrayLike, other: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return two stacks of masks as booleans, after checking that they fit each other.
+
+    Raises
+    ------
+    ShapeError, DataError
+        As :func:`dice` does.
+    """
     a, b = np.asarray(mask), np.asarray(other)
     if a.shape != b.shape or a.ndim < 3:
         raise ShapeError(
@@ -72,8 +76,15 @@ def _counts(
                 f"Expected masks of 0 and 1. Received: {x.min()} to {x.max()}. Compare first: "
                 f"mask == 3 for class 3, probability > 0.5 for the output of a network."
             )
+    return a == 1, b == 1
+
+
+def _counts(
+    mask: ArrayLike, other: ArrayLike
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the pixels of both masks, of the one, and of the other, ``(N,)`` each."""
+    a, b = checked_masks(mask, other)
     axes = tuple(range(1, a.ndim))
-    a, b = a == 1, b == 1
     both, one, two = ((x.sum(axis=axes, dtype=np.int64)) for x in (a & b, a, b))
     return both, one, two
 

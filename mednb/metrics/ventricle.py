@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mednb.errors import DataError, ShapeError
 
-__all__ = ["Ejection", "disc_volume", "ejection", "largest_part"]
+__all__ = ["Ejection", "disc_volume", "ejection", "largest_part", "volumes"]
 
 Real = NDArray[np.float64]
 
@@ -75,6 +75,41 @@ def disc_volume(mask: ArrayLike, spacing_mm: tuple[float, float], *, discs: int 
     # A pixel is spread evenly over its own extent, or whole rows would jump between slices.
     d = _spread(along - low, edge, length, discs) * pixel / (length / discs)
     return float(np.sum(np.pi / 4 * d**2) * length / discs / 1000)
+
+
+def volumes(masks: ArrayLike, spacing_mm: ArrayLike) -> Real:
+    """Return the volume in every frame of films, by :func:`disc_volume` of the largest part.
+
+    Parameters
+    ----------
+    masks
+        ``(N, T, H, W)``; whatever is not 0 is cavity.
+    spacing_mm
+        Edge of a pixel in mm, one number, or ``(N,)``, one a film.
+
+    Returns
+    -------
+    ndarray
+        ``(N, T)`` mL. Used in notebook 06.
+
+    Raises
+    ------
+    ShapeError
+        When the masks have not four axes, or there are not as many sizes as films.
+    """
+    films, mm = np.asarray(masks), np.asarray(spacing_mm, float)
+    if films.ndim != 4 or mm.shape not in ((), films.shape[:1]):
+        raise ShapeError(
+            f"Expected masks (N, T, H, W) and a size of a pixel, one or N. Received: shapes "
+            f"{films.shape} and {mm.shape}. One film: masks[None]."
+        )
+    sizes = np.broadcast_to(mm, films.shape[:1]).tolist()
+    return np.array(
+        [
+            [disc_volume(largest_part(mask), (size, size)) for mask in film]
+            for film, size in zip(films, sizes, strict=True)
+        ]
+    )
 
 
 def _spread(at: Real, half: float, length: float, discs: int) -> Real:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __all__ = [
     "adversarial",
     "augment",
+    "classical_segmentation",
     "cnn",
     "convolution",
     "diffaugment",
@@ -21,6 +22,7 @@ __all__ = [
     "pooling",
     "recurrent",
     "rnn",
+    "segmentation_losses",
     "spectral",
     "spread",
     "unet",
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from mednb.models import (
         adversarial,
         augment,
+        classical_segmentation,
         cnn,
         convolution,
         diffaugment,
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
         pooling,
         recurrent,
         rnn,
+        segmentation_losses,
         spectral,
         spread,
         unet,

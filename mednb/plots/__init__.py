@@ -17,6 +17,8 @@ from mednb.plots.figures import (
     style,
 )
 from mednb.plots.generation import gains, montage, points
+from mednb.plots.networks import u_shape
+from mednb.plots.segmentation import overlay, scatter
 from mednb.plots.sequences import beats, m_mode, motion
 
 __all__ = [
@@ -33,11 +35,14 @@ __all__ = [
     "m_mode",
     "montage",
     "motion",
+    "overlay",
     "play",
     "points",
     "reliability",
     "roc",
+    "scatter",
     "show",
     "style",
     "threshold",
+    "u_shape",
 ]

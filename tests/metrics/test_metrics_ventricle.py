@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mednb.errors import DataError, ShapeError
-from mednb.metrics.ventricle import disc_volume, ejection, largest_part
+from mednb.metrics.ventricle import disc_volume, ejection, largest_part, volumes
 
 
 def half_ellipsoid(size, *, length=80.0, radius=24.0, angle=0.0, fov=150.0):
@@ -65,6 +65,21 @@ def test_largest_part():
     assert kept.sum() == 15
     assert kept[3:6, 3:8].all()
     assert largest_part(np.zeros((2, 3))).sum() == 0
+
+
+def test_volumes_of_films_frame_by_frame():
+    mask = half_ellipsoid(64)[0]
+    island = mask.copy()
+    island[:2, :2] = True  # not connected: does not count
+    films = np.array([[mask, np.zeros_like(mask), island], [mask, mask, mask]])
+    found = volumes(films, [1.0, 2.0])
+    one = disc_volume(mask, (1.0, 1.0))
+    np.testing.assert_allclose(found, [[one, 0, one], [8 * one] * 3])
+    np.testing.assert_allclose(volumes(films, 2.0)[0], 8 * found[0])
+    with pytest.raises(ShapeError, match="One film: masks"):
+        volumes(films[0], 1.0)
+    with pytest.raises(ShapeError, match="one or N"):
+        volumes(films, [1.0, 2.0, 3.0])
 
 
 def test_ejection_by_hand():
