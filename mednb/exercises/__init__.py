@@ -11,6 +11,7 @@ from mednb.exercises import (
     convolution,
     evaluation,
     generation,
+    registration,
     segmentation,
     sequences,
     start,
@@ -28,6 +29,7 @@ CHECKERS: dict[str, Checker] = {
     **generation.CHECKERS,
     **evaluation.CHECKERS,
     **segmentation.CHECKERS,
+    **registration.CHECKERS,
 }
 
 

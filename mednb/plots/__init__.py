@@ -18,6 +18,7 @@ from mednb.plots.figures import (
 )
 from mednb.plots.generation import gains, montage, points
 from mednb.plots.networks import u_shape
+from mednb.plots.registration import checkerboard, grids, jacobians, landscapes, registered
 from mednb.plots.segmentation import overlay, scatter
 from mednb.plots.sequences import beats, m_mode, motion
 
@@ -25,19 +26,24 @@ __all__ = [
     "OKABE_ITO",
     "beats",
     "bland_altman",
+    "checkerboard",
     "confusion",
     "curves",
     "decision_curve",
     "gains",
+    "grids",
     "images",
     "interactive",
     "intervals",
+    "jacobians",
+    "landscapes",
     "m_mode",
     "montage",
     "motion",
     "overlay",
     "play",
     "points",
+    "registered",
     "reliability",
     "roc",
     "scatter",

@@ -34,6 +34,8 @@ _PROBES = tuple(name for name in SCANNERS if name.startswith("linear-"))
 
 #: Beyond this distance from the outline, mm, the rim of a lesion has faded (3 sigma).
 _RIM_MM = 3.3
+#: Key of the draw of the growth: no view has so high a number.
+_GROWTH = 2**31
 
 #: Half width, mm, of the transition from lesion to surroundings: (sharpest, softest).
 _EDGE_MM = {BENIGN: (0.15, 0.9), MALIGNANT: (0.3, 1.5)}
@@ -169,6 +171,7 @@ def lesions(
     scanner: str = "linear-5MHz",
     views: int = 2,
     mix: Sequence[float] = (1, 1, 1),
+    growth: tuple[float, float] = (1.0, 1.0),
 ) -> Split:
     """Simulate breast ultrasound images of phantoms whose truth is known.
 
@@ -191,6 +194,9 @@ def lesions(
         Images of each phantom, at least 1.
     mix
         Shares of normal, benign and malignant phantoms; need not sum to 1.
+    growth
+        (Least, most) factor by which the radii of a lesion grow from one view of its phantom to the
+        next, as between two visits. It is drawn once for each phantom.
 
     Returns
     -------
@@ -212,6 +218,8 @@ def lesions(
     for name, (value, low) in least.items():
         if value < low:
             raise DataError(f"Expected {name} >= {low}. Received: {value}.")
+    if not 0 < growth[0] <= growth[1]:
+        raise DataError(f"Expected growth as (least, most), factors above 0. Received: {growth}.")
     if len(mix) != len(CLASSES) or min(mix) < 0 or not sum(mix) > 0:
         raise DataError(
             f"Expected mix to hold a share >= 0 for each of {', '.join(CLASSES)}. Received: {mix}."
@@ -231,6 +239,9 @@ def lesions(
         i, view = divmod(k, views)
         rng = generator(seed, i, view)
         seen = _look(phantoms[i], rng)
+        if seen.lesion is not None:
+            factor = between(generator(seed, i, _GROWTH), *growth) ** view
+            seen = replace(seen, lesion=_grown(seen.lesion, factor))
         images[k, ..., 0] = _image(probe, seen, rng, size)
         if (lesion := seen.lesion) is not None:
             labels[k] = lesion.label
@@ -340,6 +351,11 @@ def _look(phantom: Phantom, rng: np.random.Generator) -> Phantom:
         ligaments=ligaments,
         lesion=lesion,
     )
+
+
+def _grown(lesion: Lesion, factor: float) -> Lesion:
+    spicules = lesion.spicules * np.array([factor, 1, 1])
+    return replace(lesion, a=lesion.a * factor, b=lesion.b * factor, spicules=spicules)
 
 
 def _tissue_db(p: Phantom, x: Real, z: Real) -> Real:

@@ -25,6 +25,7 @@ from mednb.simulate.lesions import (
     Lesion,
     _draw_lesion,
     _draw_phantom,
+    _grown,
     _image,
 )
 from mednb.simulate.scanners import SCANNERS
@@ -284,12 +285,67 @@ def test_position_is_no_cue() -> None:
     assert (difference < 3 * np.std(places[0], 0) * (2 / 400) ** 0.5).all()
 
 
+# --- growth between visits ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.25])
+def test_areas_grow_by_the_square_of_the_factor_from_view_to_view(factor: float) -> None:
+    about = {"seed": 5, "size": 64, "views": 3, "mix": (0, 1, 1)}
+    still = lesions(18, **about)  # type: ignore[arg-type]
+    grown = lesions(18, growth=(factor, factor), **about)  # type: ignore[arg-type]
+    assert grown.targets is not None
+    assert still.targets is not None
+    assert grown.masks is not None
+    assert still.masks is not None
+    expected = np.tile([1, factor**2, factor**4], 6)
+    exact = grown.targets["area_mm2"] / still.targets["area_mm2"]
+    np.testing.assert_allclose(exact, expected, rtol=1e-9)
+    counted = grown.masks.sum(axis=(1, 2)) / still.masks.sum(axis=(1, 2))
+    np.testing.assert_allclose(counted, expected, rtol=0.15)  # some lose an edge to the picture's
+    # Where it lies and what it is made of stay, and so does the first view.
+    np.testing.assert_array_equal(grown.targets["depth_mm"], still.targets["depth_mm"])
+    np.testing.assert_array_equal(grown.images[::3], still.images[::3])
+    assert (grown.images[1::3] != still.images[1::3]).any(axis=(1, 2, 3)).all()
+
+
+def test_growth_is_drawn_once_for_each_phantom_within_its_bounds() -> None:
+    about = {"seed": 6, "size": 28, "views": 3, "mix": (0, 1, 1)}
+    still, grown = (
+        lesions(60, growth=g, **about).targets  # type: ignore[arg-type]
+        for g in ((1.0, 1.0), (1.0, 1.4))
+    )
+    assert grown is not None
+    assert still is not None
+    root = np.sqrt(grown["area_mm2"] / still["area_mm2"]).reshape(-1, 3)
+    np.testing.assert_allclose(root[:, 0], 1)
+    np.testing.assert_allclose(root[:, 2], root[:, 1] ** 2)  # the same factor once more
+    assert 1 <= root[:, 1].min() < 1.1
+    assert 1.3 < root[:, 1].max() <= 1.4
+
+
+def test_spicules_grow_with_their_lesion() -> None:
+    lesion = ellipse(spicules=np.array([[0.5, 0.3, 2.0]]))
+    grown = _grown(lesion, 1.5)
+    assert (grown.a, grown.b) == (1.5 * lesion.a, 1.5 * lesion.b)
+    np.testing.assert_allclose(grown.spicules, [[0.75, 0.3, 2.0]])
+    assert (grown.x, grown.z, grown.contrast_db) == (lesion.x, lesion.z, lesion.contrast_db)
+
+
 # --- refusals ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"n": 0}, {"seed": -1}, {"size": 7}, {"views": 0}, {"mix": (1, 1)}, {"mix": (0, 0, 0)}],
+    [
+        {"n": 0},
+        {"seed": -1},
+        {"size": 7},
+        {"views": 0},
+        {"mix": (1, 1)},
+        {"mix": (0, 0, 0)},
+        {"growth": (0, 1)},
+        {"growth": (1.4, 1.0)},
+    ],
 )
 def test_wrong_numbers(wrong: dict[str, object]) -> None:
     with pytest.raises(DataError, match=r"Expected .* Received"):

@@ -1,0 +1,221 @@
+"""Pairs whose true correspondence is known: it must carry one image's masks onto the other's."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from mednb import simulate
+from mednb.data import pairs
+from mednb.errors import DataError
+from mednb.metrics.registration import pull
+from mednb.metrics.registration_report import per_case
+from mednb.types import Split, check_disjoint
+
+
+@pytest.fixture(scope="module")
+def hearts(tmp_path_factory):
+    return pairs.beats(3, seed=5, size=64, root=tmp_path_factory.mktemp("kept"))
+
+
+def blocks(n=3, shape=(24, 36)):
+    """Pairs with masks on unequal axes: classes in rectangles that no move repeats."""
+    masks = np.zeros((n, *shape), np.uint8)
+    masks[:, 6:18, 8:27], masks[:, 9:15, 11:22], masks[:, 9:13, 22:25] = 2, 1, 3
+    images = np.random.default_rng(0).integers(0, 256, (n, *shape, 2), np.uint8)
+    targets = {"fixed": images[..., :1], "ef": np.arange(n) + 50.0}
+    groups = np.array([f"p{i}" for i in range(n)])
+    return Split(images, np.zeros(n, int), groups, masks=masks, targets=targets)
+
+
+# --- one beat ----------------------------------------------------------------------------------
+
+
+def test_the_true_field_carries_systole_onto_diastole(hearts):
+    u = hearts.targets["field"]
+    true, still = per_case(u, hearts), per_case(0 * u, hearts)
+    assert true["dice_cavity"].min() > 0.95
+    assert true["dice_wall"].min() > 0.85  # three pixels thin
+    assert true["dice_cavity"].mean() > still["dice_cavity"].mean() + 0.1
+    assert true["dice_wall"].mean() > still["dice_wall"].mean() + 0.1
+    assert (true["folded"] == 0).all()
+    # Neither the way back nor down before across would do.
+    for wrong in (-u, u[..., ::-1]):
+        assert (per_case(wrong, hearts)["dice_cavity"] < still["dice_cavity"]).all()
+
+
+def test_a_pair_is_diastole_then_systole_of_one_film(hearts):
+    film = simulate.hearts(
+        3,
+        seed=5,
+        size=64,
+        frames=pairs.FRAMES,
+        seconds_per_step=pairs.SECONDS_PER_STEP,
+        displacement=True,
+    )
+    for i in range(3):
+        ed, es = film.targets["ed_step"][i], film.targets["es_step"][i]
+        np.testing.assert_array_equal(hearts.images[i, ..., 0], film.clips[i, ed, ..., 0])
+        np.testing.assert_array_equal(hearts.images[i, ..., 1], film.clips[i, es, ..., 0])
+        np.testing.assert_array_equal(hearts.masks[i], film.masks[i, ed])
+        np.testing.assert_array_equal(hearts.targets["moving_masks"][i], film.masks[i, es])
+        mm = hearts.targets["field"][i] * film.targets["spacing_mm"][i]
+        np.testing.assert_allclose(mm, film.targets["displacement"][i, es], rtol=1e-5)
+    np.testing.assert_array_equal(hearts.targets["ef"], film.targets["ef"])
+    np.testing.assert_array_equal(hearts.targets["spacing_mm"], film.targets["spacing_mm"])
+    cavity = [(m == 1).sum(axis=(1, 2)) for m in (hearts.masks, hearts.targets["moving_masks"])]
+    assert (cavity[1] < cavity[0]).all()
+
+
+def test_what_a_pair_is_made_of(hearts):
+    assert hearts.images.shape == (3, 64, 64, 2)
+    assert hearts.targets["field"].dtype == np.float32
+    np.testing.assert_array_equal(hearts.targets["fixed"], hearts.images[..., :1])
+    assert len(set(hearts.groups)) == 3
+
+
+def test_kept_once_made(tmp_path, monkeypatch):
+    first = pairs.beats(2, seed=1, size=32, root=tmp_path)
+    monkeypatch.setattr(simulate, "hearts", None)  # a second call reads the file
+    again = pairs.beats(2, seed=1, size=32, root=tmp_path)
+    np.testing.assert_array_equal(first.images, again.images)
+    np.testing.assert_array_equal(first.targets["field"], again.targets["field"])
+    with pytest.raises(TypeError, match="not callable"):
+        pairs.beats(2, seed=1, size=32, root=tmp_path, scanner="cardiac-2.5MHz")
+
+
+def test_seeds_and_groups(tmp_path):
+    a, b = (pairs.beats(2, seed=s, size=32, root=tmp_path) for s in (1, 2))
+    check_disjoint({"train": a, "test": b})
+    assert (a.images != b.images).any()
+    three = pairs.beats(3, seed=1, size=32, root=tmp_path)
+    np.testing.assert_array_equal(three.images[:2], a.images)
+    with pytest.raises(DataError, match=r"Expected .* Received"):
+        pairs.beats(0, seed=1, root=tmp_path)
+
+
+# --- two visits --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def visited(tmp_path_factory):
+    return pairs.visits(8, seed=3, size=48, root=tmp_path_factory.mktemp("kept"))
+
+
+def test_a_lesion_is_seen_twice_and_has_grown(visited):
+    assert visited.images.shape == (8, 48, 48, 2)
+    assert len(set(visited.groups)) == 8
+    np.testing.assert_array_equal(visited.targets["fixed"], visited.images[..., :1])
+    mm2 = visited.targets["area_mm2"]
+    # 32 mm over 48 pixels, and a lesion that the mask counts.
+    np.testing.assert_allclose(visited.targets["spacing_mm"], 32 / 48)
+    for masks, column in ((visited.masks, 0), (visited.targets["moving_masks"], 1)):
+        counted = masks.sum(axis=(1, 2)) * (32 / 48) ** 2
+        np.testing.assert_allclose(counted, mm2[:, column], rtol=0.12)
+    still = simulate.lesions(16, seed=3, size=48, mix=(0, 1, 1)).targets["area_mm2"].reshape(8, 2)
+    np.testing.assert_allclose(mm2[:, 0], still[:, 0])  # the first visit is as ever
+    growth = np.sqrt(mm2[:, 1] / still[:, 1])
+    assert (growth > 1).all()
+    assert (growth < 1.4).all()
+    assert len(set(growth.round(6))) == 8
+
+
+def test_visits_have_their_seed(visited, tmp_path):
+    again = pairs.visits(2, seed=3, size=48, root=tmp_path)
+    np.testing.assert_array_equal(again.images, visited.images[:2])
+    check_disjoint({"train": again, "test": pairs.visits(2, seed=4, size=48, root=tmp_path)})
+
+
+# --- two modalities ----------------------------------------------------------------------------
+
+
+def test_the_other_modality_lies_where_the_field_says():
+    split = blocks()
+    other = pairs.modalities(split, seed=1)
+    back = pull(other.targets["moving_masks"], other.targets["field"], labels=True)
+    assert (back == split.masks).mean() > 0.95
+    assert (back[:, 10:14, 12:21] == 1).all()
+    moved = other.targets["moving_masks"] != split.masks
+    assert moved.any(axis=(1, 2)).all()
+
+
+def test_the_field_of_the_move_is_rigid_and_exact():
+    split = blocks(n=20)
+    u = pairs.modalities(split, seed=2).targets["field"].astype(float)
+    (h, w), (y, x) = (24, 36), np.mgrid[:24, :36]
+    to = u + np.stack([x, y], axis=-1)
+    across, down = to[:, 0, 1] - to[:, 0, 0], to[:, 1, 0] - to[:, 0, 0]
+    # A turn keeps lengths and right angles, and does not mirror; the same step everywhere.
+    np.testing.assert_allclose(np.hypot(*across.T), 1, atol=1e-5)
+    np.testing.assert_allclose(down, np.stack([-across[:, 1], across[:, 0]], axis=1), atol=1e-5)
+    for axis, step in ((2, across), (1, down)):
+        steps = np.diff(to, axis=axis)
+        np.testing.assert_allclose(
+            steps, np.broadcast_to(step[:, None, None], steps.shape), atol=1e-5
+        )
+    # The middle of the picture is only shifted.
+    middle = to.mean(axis=(1, 2)) - ((w - 1) / 2, (h - 1) / 2)
+    degrees = np.degrees(np.arctan2(across[:, 1], across[:, 0]))
+    for values, most in (
+        (degrees, pairs.TURN),
+        (middle[:, 0], pairs.SHIFT * w),
+        (middle[:, 1], pairs.SHIFT * h),
+    ):
+        assert np.abs(values).max() <= most + 1e-4
+        assert np.ptp(values) > most  # of 20 draws, to either side
+
+
+def test_the_move_is_what_the_masks_went_through():
+    """One bright pixel, found again by SciPy at p + u(p)."""
+    split = blocks(n=1)
+    masks = np.zeros_like(split.masks)
+    masks[0, 7:10, 23:26] = 1  # (24, 8)
+    other = pairs.modalities(replace(split, masks=masks), seed=5)
+    y, x = ndimage.center_of_mass(other.targets["moving_masks"][0])
+    assert np.array([24, 8]) + other.targets["field"][0, 8, 24] == pytest.approx([x, y], abs=0.5)
+
+
+def test_the_other_image_shows_the_moved_anatomy_in_another_contrast():
+    split = blocks()
+    other = pairs.modalities(split, seed=1)
+    masks = other.targets["moving_masks"]
+    expected = simulate.mr_like(masks, seed=1)
+    np.testing.assert_array_equal(other.images[..., 1:], expected)
+    np.testing.assert_array_equal(other.images[..., :1], split.images[..., :1])
+    np.testing.assert_array_equal(other.targets["fixed"], split.images[..., :1])
+    np.testing.assert_array_equal(other.targets["ef"], split.targets["ef"])
+    np.testing.assert_array_equal(other.groups, split.groups)
+    np.testing.assert_array_equal(other.masks, split.masks)
+
+
+def test_modalities_have_their_seed_and_leave_the_pairs_alone(hearts):
+    before = hearts.targets["field"].copy()
+    a, again, b = (pairs.modalities(hearts, seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal(a.images, again.images)
+    np.testing.assert_array_equal(a.targets["field"], again.targets["field"])
+    assert (a.targets["field"] != b.targets["field"]).any()
+    np.testing.assert_array_equal(hearts.targets["field"], before)
+    assert a.digests is None  # those of the ultrasound pairs would be wrong
+    found = per_case(a.targets["field"], a)
+    assert found["dice_cavity"].min() > 0.97
+    assert found["dice_wall"].min() > 0.9
+
+
+def test_opencvs_turn_is_the_one_of_the_field():
+    """Their matrix for the same turn and shift, by least squares on the field."""
+    split = blocks(n=1)
+    turn, across, down = np.random.default_rng(7).uniform(-1, 1, (3, 1))[:, 0]
+    A = cv2.getRotationMatrix2D((17.5, 11.5), pairs.TURN * turn, 1.0)
+    A[:, 2] += pairs.SHIFT * 36 * across, pairs.SHIFT * 24 * down
+    u = pairs.modalities(split, seed=7).targets["field"][0]
+    y, x = np.mgrid[:24, :36]
+    p = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3)
+    found, *_ = np.linalg.lstsq(p, u.reshape(-1, 2) + p[:, :2], rcond=None)
+    np.testing.assert_allclose(found.T, A, atol=1e-4)
+
+
+def test_modalities_need_masks():
+    with pytest.raises(DataError, match="pairs with masks"):
+        pairs.modalities(replace(blocks(), masks=None), seed=0)
