@@ -181,6 +181,7 @@ _MODULES = {
     "lesions": (True, "multi-class", 28),
     "hearts": (True, "binary", 64),
     "lungs": (True, "multi-class", 64),
+    "brains": (True, "binary", 64),
     "echonet": (False, "binary", 112),
     "camus": (False, "binary", 112),
     "pocus": (False, "multi-class", 112),

@@ -11,6 +11,7 @@ from mednb.exercises import (
     convolution,
     evaluation,
     generation,
+    reconstruction,
     registration,
     segmentation,
     sequences,
@@ -30,6 +31,7 @@ CHECKERS: dict[str, Checker] = {
     **evaluation.CHECKERS,
     **segmentation.CHECKERS,
     **registration.CHECKERS,
+    **reconstruction.CHECKERS,
 }
 
 

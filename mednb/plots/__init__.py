@@ -18,6 +18,7 @@ from mednb.plots.figures import (
 )
 from mednb.plots.generation import gains, montage, points
 from mednb.plots.networks import u_shape
+from mednb.plots.reconstruction import detection, kspace_and_images, reconstructions
 from mednb.plots.registration import checkerboard, grids, jacobians, landscapes, registered
 from mednb.plots.segmentation import overlay, scatter
 from mednb.plots.sequences import beats, m_mode, motion
@@ -30,12 +31,14 @@ __all__ = [
     "confusion",
     "curves",
     "decision_curve",
+    "detection",
     "gains",
     "grids",
     "images",
     "interactive",
     "intervals",
     "jacobians",
+    "kspace_and_images",
     "landscapes",
     "m_mode",
     "montage",
@@ -43,6 +46,7 @@ __all__ = [
     "overlay",
     "play",
     "points",
+    "reconstructions",
     "registered",
     "reliability",
     "roc",
