@@ -31,8 +31,9 @@ from mednb import data
 from mednb.data import scanned
 from mednb.errors import DownloadError
 from mednb.metrics.instances import match
+from mednb.metrics.intervals import mean_of_cases
 from mednb.metrics.segmentation import dice
-from mednb.metrics.segmentation_report import evaluate, mean_of_cases
+from mednb.metrics.segmentation_report import evaluate
 from mednb.metrics.ventricle import ejection
 from mednb.models import classical_segmentation as classical
 from mednb.simulate.hearts import REGIONS

@@ -1,11 +1,12 @@
 """What every checker is made of: a hint that raises, and a guarded call of a learner's function."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from mednb.errors import MednbError
 
-__all__ = ["Checker", "IncorrectError", "NotWorkingError", "attempt"]
+__all__ = ["Checker", "IncorrectError", "NotWorkingError", "attempt", "guarded", "number"]
 
 #: A checker returns None for a right answer and a hint for a wrong one.
 Checker = Callable[[Any], str | None]
@@ -55,6 +56,15 @@ def guarded(checker: Checker) -> Checker:
 
     run.__name__, run.__doc__ = checker.__name__, checker.__doc__
     return run
+
+
+def number(value: Any) -> float | None:
+    """Return a learner's answer as a finite number, or None when it is none."""
+    try:
+        x = float(value)
+    except (TypeError, ValueError):
+        return None
+    return x if math.isfinite(x) else None
 
 
 def _short(value: Any) -> str:

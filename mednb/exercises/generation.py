@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mednb.exercises.core import Checker, attempt, guarded
+from mednb.exercises.core import Checker, attempt, guarded, number
 
 __all__ = ["CHECKERS"]
 
@@ -21,7 +21,7 @@ def jensen_shannon(answer: Any) -> str | None:
         (np.array([0.5, 0.5, 0.0, 0.0]), np.array([0.0, 0.25, 0.25, 0.5])),
     ):
         with np.errstate(all="ignore"):
-            got = _number(attempt(answer, p.copy(), q.copy()))
+            got = number(attempt(answer, p.copy(), q.copy()))
         m = (p + q) / 2
         right = (_kl(p, m) + _kl(q, m)) / 2
         call = f"p={p.tolist()}, q={q.tolist()}"
@@ -57,7 +57,7 @@ def copied(answer: Any) -> str | None:
     train, holdout = (rng.integers(0, 256, (n, 7, 8, 1)).astype(np.uint8) for n in (9, 11))
     made = rng.integers(0, 256, (6, 7, 8, 1)).astype(np.uint8)
     made[:3] = np.clip(train[:3].astype(int) + rng.integers(-9, 10, (3, 7, 8, 1)), 0, 255)
-    got = _number(attempt(answer, made.copy(), train.copy(), holdout.copy()))
+    got = number(attempt(answer, made.copy(), train.copy(), holdout.copy()))
     if got is None:
         return "Expected one finite number."
     to_train, to_holdout = _distances(made, train), _distances(made, holdout)
@@ -92,7 +92,7 @@ def sign_flip(answer: Any) -> str | None:
         -np.array([0.5, 0.25, 1.0, 0.125]),
         np.array([0.02, -0.03, 0.01, 0.005, -0.01]),
     ):
-        got = _number(attempt(answer, d.copy()))
+        got = number(attempt(answer, d.copy()))
         call = f"d={d.tolist()}"
         means = np.array([np.mean(d * signs) for signs in product((1, -1), repeat=len(d))])
         mean, n = d.mean(), len(means)
@@ -131,14 +131,6 @@ def _distances(a: NDArray[np.uint8], b: NDArray[np.uint8], *, wrap: bool = False
     x, y = a.reshape(len(a), 1, -1), b.reshape(1, len(b), -1)
     difference = (x - y if wrap else x.astype(np.float64) - y.astype(np.float64)).astype(np.float64)
     return np.asarray(np.sqrt((difference**2).sum(axis=-1)))
-
-
-def _number(value: Any) -> float | None:
-    try:
-        x = float(value)
-    except (TypeError, ValueError):
-        return None
-    return x if math.isfinite(x) else None
 
 
 CHECKERS: dict[str, Checker] = {

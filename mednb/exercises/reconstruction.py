@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mednb.exercises.core import Checker, attempt, guarded
+from mednb.exercises.core import Checker, attempt, guarded, number
 
 __all__ = ["CHECKERS"]
 
@@ -19,7 +19,7 @@ def psnr(answer: Any) -> str | None:
     # One error is 30: its square does not fit into uint8, where those of the others would.
     image = np.array([[12, 16, 30], [170, 110, 240]], np.uint8)
     for R in (255, 100):
-        got = _number(attempt(answer, truth.copy(), image.copy(), R))
+        got = number(attempt(answer, truth.copy(), image.copy(), R))
         error = truth.astype(float) - image.astype(float)
         mse = np.mean(error**2)
         right = 10 * math.log10(R**2 / mse)
@@ -133,14 +133,6 @@ def _mask(u: Real, R: int, c: float) -> NDArray[np.bool_]:
     start = (W - low + 1) // 2
     mask[start : start + low] = True
     return np.asarray(mask)
-
-
-def _number(value: Any) -> float | None:
-    try:
-        x = float(value)
-    except (TypeError, ValueError):
-        return None
-    return x if math.isfinite(x) else None
 
 
 CHECKERS: dict[str, Checker] = {

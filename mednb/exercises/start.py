@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mednb.exercises.core import Checker, attempt, guarded
+from mednb.exercises.core import Checker, attempt, guarded, number
 
 __all__ = ["CHECKERS"]
 
@@ -83,7 +83,7 @@ def contrast_db(answer: Any) -> str | None:
     mask = np.zeros((9, 7), np.uint8)
     mask[3:6, 2:5] = 1
     image[mask == 1] = 98
-    got = _number(attempt(answer, image.copy(), mask.copy(), 50.0))
+    got = number(attempt(answer, image.copy(), mask.copy(), 50.0))
     if got is None:
         return "Expected one finite number, in dB."
     want = (98 - 200) * 50 / 255
@@ -99,21 +99,13 @@ def contrast_db(answer: Any) -> str | None:
     noise = np.random.default_rng(0).integers(0, 256, (8, 9)).astype(np.uint8)
     inside = np.random.default_rng(1).random((8, 9)) < 0.3
     outside_mean, inside_mean = noise[~inside].mean(), noise[inside].mean()
-    other = _number(attempt(answer, noise.copy(), inside.astype(np.uint8) * 255, 60.0))
+    other = number(attempt(answer, noise.copy(), inside.astype(np.uint8) * 255, 60.0))
     want_other = (inside_mean - outside_mean) * 60 / 255
     if not np.isclose(got, want):
         return f"For 98 in 200 and 50 dB the contrast is {want:.1f} dB. Received: {got:.4g}."
     if other is None or not np.isclose(other, want_other):
         return "It fails on noise, 60 dB and a mask of 0 and 255: any value above 0 is inside."
     return None
-
-
-def _number(value: Any) -> float | None:
-    try:
-        x = float(value)
-    except (TypeError, ValueError):
-        return None
-    return x if np.isfinite(x) else None
 
 
 CHECKERS: dict[str, Checker] = {

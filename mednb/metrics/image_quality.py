@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mednb.errors import DataError, ShapeError, UnknownNameError
-from mednb.metrics.intervals import Estimate, bootstrap
+from mednb.metrics.intervals import Estimate, mean_of_cases
 from mednb.metrics.table import Table, shown
 
 __all__ = ["FIGURES", "Quality", "difference", "mean", "nmse", "psnr", "quality", "ssim"]
@@ -250,7 +250,7 @@ def mean(values: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 0) -
             "Expected finite values. Received: NaN or infinity. The PSNR of a perfect image is "
             "infinite and has no mean: give NMSE, or leave that case out and say so."
         )
-    return bootstrap(lambda w: w @ x / w.sum(axis=1), len(x), groups=groups, seed=seed)
+    return mean_of_cases(x, groups=groups, seed=seed)
 
 
 def difference(

@@ -24,6 +24,7 @@ __all__ = [
     "bootstrap_all",
     "bootstrap_weights",
     "mean_interval",
+    "mean_of_cases",
     "wilson",
 ]
 
@@ -187,6 +188,25 @@ def bootstrap_weights(
         When ``groups`` has not one entry a case.
     """
     return _draw(checked_groups(groups, n), replicates, rng).astype(np.int64, copy=False)
+
+
+def mean_of_cases(
+    values: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 0, replicates: int = 2000
+) -> Estimate:
+    """Return the mean of one number a case with its 95 % bootstrap interval by patient.
+
+    Parameters
+    ----------
+    values
+        ``(N,)`` finite, such as Dice; or differences of two methods on the same cases, for a paired
+        comparison.
+    groups, seed, replicates
+        As in :func:`bootstrap`.
+    """
+    x = np.asarray(values, np.float64)
+    return bootstrap(
+        lambda w: w @ x / w.sum(axis=1), len(x), groups=groups, seed=seed, replicates=replicates
+    )
 
 
 def mean_interval(values: ArrayLike, *, level: float = 0.95) -> Estimate:

@@ -13,7 +13,7 @@ from mednb.metrics.segmentation import dice, iou
 from mednb.metrics.surface import assd, hd95
 from mednb.metrics.table import Table, shown
 
-__all__ = ["FIGURES", "SegmentationReport", "evaluate", "mean_of_cases"]
+__all__ = ["FIGURES", "SegmentationReport", "evaluate"]
 
 Real = NDArray[np.float64]
 
@@ -155,26 +155,3 @@ def evaluate(
             int(np.sum(~there & drawn)),
         )
     return SegmentationReport(cases, means, empty, len(truth), len(np.unique(member)))
-
-
-def mean_of_cases(
-    values: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 0, replicates: int = 2000
-) -> Estimate:
-    """Return the mean of one number a case with its 95 % bootstrap interval by patient.
-
-    Parameters
-    ----------
-    values
-        ``(N,)``, such as Dice; or differences of two methods on the same cases, for a paired
-        comparison.
-    groups, seed, replicates
-        As in :func:`evaluate`.
-    """
-    v = np.asarray(values, float)
-    return bootstrap_all(
-        lambda w: (w @ v / w.sum(axis=1))[:, None],
-        len(v),
-        groups=groups,
-        seed=seed,
-        replicates=replicates,
-    )[0]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mednb.errors import DataError, UnknownNameError
-from mednb.metrics.intervals import Estimate, bootstrap
+from mednb.metrics.intervals import Estimate, mean_of_cases
 from mednb.metrics.table import Table, shown
 
 __all__ = ["means", "minus", "table"]
@@ -37,13 +37,7 @@ def means(cases: Cases, groups: ArrayLike, *, seed: int = 0) -> dict[str, Estima
         known = np.isfinite(y)
         if not known.any():
             raise DataError(f"Expected a finite value of {name!r} for some case. Received: none.")
-        x = np.asarray(y, float)[known]
-        found[name] = bootstrap(
-            lambda w, x=x: w @ x / w.sum(axis=1),  # type: ignore[misc]
-            len(x),
-            groups=members[known],
-            seed=seed,
-        )
+        found[name] = mean_of_cases(y[known], groups=members[known], seed=seed)
     return found
 
 

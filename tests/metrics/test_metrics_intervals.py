@@ -16,6 +16,7 @@ from mednb.metrics.intervals import (
     bootstrap_all,
     bootstrap_weights,
     mean_interval,
+    mean_of_cases,
     wilson,
 )
 from mednb.metrics.ranking import auc_of_weights
@@ -266,3 +267,11 @@ def test_refuses():
         wilson(0.9, 1)
     with pytest.raises(DataError, match="successes <= n"):
         wilson(5, 4)
+
+
+def test_mean_of_cases_draws_patients():
+    values = np.repeat([0.0, 1.0], 50)
+    single = mean_of_cases(values, replicates=300)
+    grouped = mean_of_cases(values, groups=np.repeat(np.arange(4).astype(str), 25), replicates=300)
+    assert single.value == grouped.value == 0.5
+    assert grouped.high - grouped.low > 2 * (single.high - single.low)

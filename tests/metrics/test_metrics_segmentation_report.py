@@ -6,7 +6,7 @@ import pytest
 from mednb.errors import DataError, ShapeError
 from mednb.metrics.intervals import bootstrap
 from mednb.metrics.segmentation import dice, iou
-from mednb.metrics.segmentation_report import evaluate, mean_of_cases
+from mednb.metrics.segmentation_report import evaluate
 from mednb.metrics.surface import assd, hd95
 
 CLASSES = ("background", "cavity", "wall")
@@ -53,14 +53,6 @@ def test_empty_masks_are_counted():
     assert "1 / 1 / 1" in repr(found)
     assert "| cavity |" in found._repr_markdown_()
     assert "n = 4 cases of 4" in repr(found)
-
-
-def test_mean_of_cases_draws_patients():
-    values = np.repeat([0.0, 1.0], 50)
-    single = mean_of_cases(values, replicates=300)
-    grouped = mean_of_cases(values, groups=np.repeat(np.arange(4).astype(str), 25), replicates=300)
-    assert single.value == grouped.value == 0.5
-    assert grouped.high - grouped.low > 2 * (single.high - single.low)
 
 
 def test_errors_teach():
