@@ -24,12 +24,11 @@ from table import record
 
 import mednb
 from mednb import data, simulate
+from mednb import reconstruction as train
 from mednb.metrics import image_quality
 from mednb.metrics.intervals import Estimate
 from mednb.models import classical_reconstruction as classical
 from mednb.simulate.kspace import Measured, measure
-from mednb.train import reconstruction as train
-from mednb.train import reconstruction_study as study
 from mednb.types import Split
 
 RESULT = Path(__file__).with_name("reconstruction.json")
@@ -107,7 +106,7 @@ def choose(table: Table) -> None:
     val = data.load("brains").val
     for R, sigma in ((2, 0.01), (4, 0.01), (8, 0.01), (4, 0.05)):
         if not table.has("chosen", method="TV", acceleration=R, sigma=sigma):
-            w, errors = study.tuned_weight(val, acceleration=R, sigma=sigma, seed=VAL)
+            w, errors = train.tuned_weight(val, acceleration=R, sigma=sigma, seed=VAL)
             row = {"method": "TV", "acceleration": R, "sigma": sigma, "strength": w}
             table.add("chosen", row | {"mse": {str(k): round(v, 7) for k, v in errors.items()}})
     for R in ACCELERATIONS:
@@ -163,7 +162,7 @@ def training(seed: int, draws: int, lesions: bool) -> Split:
 def network(table: Table, arm: str, length: str, seed: int) -> keras.Model:
     """Train a network and judge it on both families of heads."""
     name = arm.partition(",")[0]
-    recipe = (study.LIVE if length == "live" else study.LONG)[name]
+    recipe = (train.LIVE if length == "live" else train.LONG)[name]
     cases = training(seed, recipe.draws, "no lesions" not in arm)
     if "shuffled" in arm:
         cases = train.mismatched(cases, seed=seed)
@@ -195,11 +194,11 @@ def network(table: Table, arm: str, length: str, seed: int) -> keras.Model:
 
 def stressed(table: Table, networks: dict[str, keras.Model]) -> None:
     """Judge on what no network was trained for."""
-    for name, (R, sigma) in study.STRESS.items():
+    for name, (R, sigma) in train.STRESS.items():
         if table.has("stress", test=name):
             continue
-        y, groups = study.stress(name, heads()["other family"], seed=TEST + 1)
-        images = study.images_of(y, weight=weight(table, R, sigma), networks=networks)
+        y, groups = train.stress(name, heads()["other family"], seed=TEST + 1)
+        images = train.images_of(y, weight=weight(table, R, sigma), networks=networks)
         for arm, made in images.items():
             row = {"test": name, "arm": arm, "acceleration": R, "sigma": sigma}
             table.add("stress", row | judged(y.truth, made, images["TV"], groups))
@@ -213,7 +212,7 @@ def lesions(table: Table, networks: dict[str, keras.Model]) -> None:
                 key = {"acceleration": R, "radius_mm": radius, "contrast": c}
                 if table.has("lesions", **key):
                     continue
-                found = study.hallucination(
+                found = train.hallucination(
                     heads()["healthy"],
                     acceleration=R,
                     radius_mm=radius,

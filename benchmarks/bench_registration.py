@@ -24,7 +24,7 @@ from mednb.metrics import follow_up, registration_report, side_by_side
 from mednb.metrics.intervals import Estimate
 from mednb.models import classical_registration as classical
 from mednb.models.registration import register, voxelmorph
-from mednb.train.registration import both_ways, mismatched, train_registrar
+from mednb.registration import both_ways, mismatched, train_registrar
 from mednb.types import Split
 
 RESULT = Path(__file__).with_name("registration.json")

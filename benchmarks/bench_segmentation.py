@@ -18,6 +18,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 from table import record
 
 import mednb
-from mednb import data
+from mednb import data, segmentation
 from mednb.data import scanned
 from mednb.errors import DownloadError
 from mednb.metrics.instances import match
@@ -36,10 +37,11 @@ from mednb.metrics.segmentation import dice
 from mednb.metrics.segmentation_report import evaluate
 from mednb.metrics.ventricle import ejection
 from mednb.models import classical_segmentation as classical
+from mednb.models.unet import segment
 from mednb.simulate.hearts import REGIONS
-from mednb.train import segmentation, transfer
 from mednb.train.deform import deform
-from mednb.train.views import look
+from mednb.train.jitter import jitter
+from mednb.train.transfer import CAVITY
 from mednb.types import Clip, Split
 
 RESULT = Path(__file__).with_name("segmentation.json")
@@ -102,7 +104,7 @@ def losses(seed: int) -> Iterator[dict[str, Any]]:
             lesions.train, val=None, seed=seed, classes=2, loss=name, **RECIPE["losses"]
         )
         row = {"seed": seed, "arm": name, "seconds": time.process_time() - start}
-        yield row | lesion_figures(test, segmentation.segment(model, test.images))
+        yield row | lesion_figures(test, segment(model, test.images))
 
 
 def lesion_figures(split: Split, said: NDArray[np.uint8]) -> dict[str, list[float]]:
@@ -131,7 +133,7 @@ def lesion_figures(split: Split, said: NDArray[np.uint8]) -> dict[str, list[floa
 def hearts(part: str, scanner: str | tuple[str, ...]) -> Split:
     """Return some frames of simulated hearts with their masks."""
     n, frames, seed = HEARTS[part]
-    return segmentation.draw_frames(scanned.load(n, seed=seed, scanner=scanner), frames, seed=0)
+    return scanned.draw_frames(scanned.load(n, seed=seed, scanner=scanner), frames, seed=0)
 
 
 def scanners(seed: int, part: str = "scanners") -> Iterator[dict[str, Any]]:
@@ -145,9 +147,12 @@ def scanners(seed: int, part: str = "scanners") -> Iterator[dict[str, Any]]:
         frames = hearts("train", ARMS.get(arm, ARMS["one scanner"]))
         if arm == CONTROL:
             frames = segmentation.shuffle_masks(frames, seed=seed)
+        if augmented:
+            images, masks, _ = jitter(frames.images, frames.masks, seed=seed)
+            frames = replace(frames, images=images, masks=masks)
         start = time.process_time()
         model, _ = segmentation.train_segmenter(
-            segmentation.move(frames, seed=seed) if augmented else frames,
+            frames,
             val=None,
             seed=seed,
             classes=len(REGIONS),
@@ -157,7 +162,7 @@ def scanners(seed: int, part: str = "scanners") -> Iterator[dict[str, Any]]:
         about |= {"seconds": time.process_time() - start}
         cavity[arm, augmented] = {}
         for where, test in tests.items():
-            said = segmentation.segment(model, test.images)
+            said = segment(model, test.images)
             found = evaluate(
                 test.masks, said, classes=REGIONS, spacing_mm=2.4, groups=test.groups,
                 replicates=500,
@@ -175,9 +180,9 @@ def scanners(seed: int, part: str = "scanners") -> Iterator[dict[str, Any]]:
 
 def patient(model: Any, cine: Clip) -> list[float]:
     """Return the ejection fraction of a film over views: median, 5th and 95th percentile, in %."""
-    film = transfer.as_phantom(cine)
-    looked = look(model, film, views=VIEWS, seed=0, alike=len(film))
-    volumes = looked.volumes(transfer.CAVITY, spacing_mm=transfer.SPACING_MM)
+    film = scanned.as_phantom(cine)
+    looked = segmentation.look(model, film, views=VIEWS, seed=0, alike=len(film))
+    volumes = looked.volumes(CAVITY, spacing_mm=scanned.SPACING_MM)
     efs = [ejection(np.maximum(v, 1e-9)).ef for v in volumes]
     return [float(np.percentile(efs, q)) for q in (50, 5, 95)]
 
@@ -190,7 +195,7 @@ def nuclei(seed: int) -> Iterator[dict[str, Any]]:
     model = train_nuclei(cells.train, seed)
     seconds = time.process_time() - start
     row: dict[str, Any] = {"seed": seed, "arm": "U-Net", "seconds": seconds}
-    yield row | nuclei_figures(test, segmentation.segment(model, test.images) == 1)
+    yield row | nuclei_figures(test, segment(model, test.images) == 1)
     if seed == 0:
         masks = np.stack([classical.bright(image[..., 0]) for image in test.images])
         yield {"seed": seed, "arm": "Otsu"} | nuclei_figures(test, masks)

@@ -12,6 +12,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from numpy.typing import NDArray
 from table import record
 
 import mednb
-from mednb import data, train
+from mednb import data, segmentation, train
 from mednb.data import scanned
 from mednb.metrics import classification, intervals
 from mednb.metrics.agreement import agreement
 from mednb.metrics.segmentation import dice
-from mednb.train import segmentation
+from mednb.models.unet import segment
+from mednb.train.jitter import jitter
 from mednb.types import Split
 
 RESULT = Path(__file__).with_name("sequences.json")
@@ -190,19 +192,16 @@ def scanners(seed: int) -> Iterator[dict[str, Any]]:
     """Yield the overlap with the true cavity on every scanner, for every arm."""
     n_train, n_test, frames = SCANNED
     tests = {
-        where: segmentation.draw_frames(
-            scanned.load(n_test, seed=900, scanner=name), frames, seed=0
-        )
+        where: scanned.draw_frames(scanned.load(n_test, seed=900, scanner=name), frames, seed=0)
         for where, name in JUDGED.items()
     }
     for arm, names in ARMS.items():
-        plain = segmentation.draw_frames(
-            scanned.load(n_train, seed=901, scanner=names), frames, seed=0
-        )
+        plain = scanned.draw_frames(scanned.load(n_train, seed=901, scanner=names), frames, seed=0)
         for augmented in (False, True):
             start = time.process_time()
+            images, masks, _ = jitter(plain.images, plain.masks, seed=seed)
             model, _ = segmentation.train_segmenter(
-                segmentation.move(plain, seed=seed) if augmented else plain,
+                replace(plain, images=images, masks=masks) if augmented else plain,
                 val=None,
                 epochs=EPOCHS["outline"],
                 seed=seed,
@@ -213,7 +212,7 @@ def scanners(seed: int) -> Iterator[dict[str, Any]]:
             row: dict[str, Any] = {"seed": seed, "arm": arm, "augmented": augmented}
             row["seconds"] = seconds
             for where, test in tests.items():
-                said = segmentation.segment(model, test.images)
+                said = segment(model, test.images)
                 row[where] = mean_by_group(dice(test.masks == 1, said == 1), test.groups)
             yield row
 

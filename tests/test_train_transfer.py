@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from mednb.data.scanned import SPACING_MM, as_phantom
 from mednb.errors import DataError
-from mednb.train.transfer import SPACING_MM, VIEWS, as_phantom, outlines, volume_curves
+from mednb.train.transfer import VIEWS, outlines, volume_curves
 from mednb.types import Clip
 
 

@@ -31,7 +31,7 @@ def voxelmorph(
 ) -> keras.Model:
     """Return a compiled registration network: a U-Net, then a spatial transformer. Notebook 07.
 
-    Train it with :func:`mednb.train.registration.train_registrar`, use it with :func:`register`.
+    Train it with :func:`mednb.registration.train_registrar`, use it with :func:`register`.
 
     Parameters
     ----------

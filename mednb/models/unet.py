@@ -3,11 +3,13 @@
 from typing import Any, Literal
 
 import keras
+import numpy as np
 from keras import layers
+from numpy.typing import NDArray
 
 from mednb.errors import ShapeError, UnknownNameError
 
-__all__ = ["NORMS", "normalization", "unet"]
+__all__ = ["NORMS", "normalization", "probabilities", "segment", "unet"]
 
 NORMS = ("batch", "group", "none")
 Norm = Literal["batch", "group", "none"]
@@ -86,6 +88,38 @@ def unet(
     return keras.Model(inputs, x, name="unet")
 
 
+def segment(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the most probable class of every pixel.
+
+    Parameters
+    ----------
+    model
+        ``(N, H, W, C)`` to logits ``(N, H, W, K)``.
+    images
+        ``(N, H, W, C)`` uint8.
+
+    Returns
+    -------
+    ndarray
+        ``(N, H, W)`` uint8, 0..K-1.
+
+    Raises
+    ------
+    ShapeError
+        When the images are not what the model takes.
+    """
+    said: NDArray[np.uint8] = np.argmax(_logits(model, images), axis=-1).astype(np.uint8)
+    return said
+
+
+def probabilities(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the softmax of the logits, ``(N, H, W, K)``; see :func:`segment`."""
+    z = _logits(model, images)
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    p: NDArray[np.float32] = e / e.sum(axis=-1, keepdims=True)
+    return p
+
+
 def normalization(norm: Norm, channels: int) -> list[keras.Layer]:
     """Return the normalising layer called ``norm`` as a list, empty for ``"none"``."""
     if norm == "none":
@@ -103,3 +137,12 @@ def _block(x: Any, channels: int, norm: Norm) -> Any:
             x = layer(x)
         x = layers.Activation("relu")(x)
     return x
+
+
+def _logits(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    if images.shape[1:] != model.input_shape[1:]:
+        raise ShapeError(
+            f"Expected images (N, {', '.join(map(str, model.input_shape[1:]))}), which this model "
+            f"takes. Received: {images.shape}."
+        )
+    return np.asarray(model.predict(images, batch_size=64, verbose=0))

@@ -6,7 +6,7 @@ import pytest
 from mednb.errors import DataError, LeakageError
 from mednb.metrics.registration import pull
 from mednb.models.registration import register
-from mednb.train.registration import both_ways, mismatched, train_registrar
+from mednb.registration import both_ways, mismatched, train_registrar
 from mednb.types import Split
 
 H, W = 16, 24

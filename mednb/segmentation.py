@@ -1,12 +1,7 @@
-"""Test-time augmentation: the same picture looked at in several ways, and how far answers spread.
+"""Segmentation: train a U-Net to outline, and ask it from several views how sure it is."""
 
-Each view is turned, shifted, enlarged and lit differently; the answer is brought back to where the
-picture was. What a change that does not matter makes of the answer is a measure of uncertainty. It
-is no confidence interval: a fault shared by all views does not show. Notebook 06 asks whether it
-tells where the errors are.
-"""
-
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import cv2
 import keras
@@ -15,14 +10,132 @@ from numpy.typing import NDArray
 
 from mednb.errors import DataError, ShapeError
 from mednb.metrics import ventricle
-from mednb.train.segmentation import probabilities
+from mednb.models.segmentation_losses import loss as loss_named
+from mednb.models.unet import Norm, probabilities, unet
+from mednb.train.history import History
+from mednb.train.loop import fit
+from mednb.types import Split
 
-__all__ = ["Looked", "look"]
+__all__ = ["Looked", "Segmenter", "look", "shuffle_masks", "train_segmenter"]
 
 Real = NDArray[np.float64]
 
 #: Greatest turn in degrees, shift as a share of the edge, zoom and gamma either way.
 TURN, SHIFT, ZOOM, GAMMA = 6.0, 0.04, 1.08, 1.3
+
+
+class Segmenter(NamedTuple):
+    """A trained U-Net, from frames to logits, and how it went."""
+
+    model: keras.Model
+    history: History
+
+
+def train_segmenter(
+    split: Split,
+    *,
+    val: Split | None,
+    epochs: int,
+    seed: int,
+    classes: int,
+    width: int = 12,
+    depth: int = 3,
+    shrink: int = 1,
+    norm: Norm = "batch",
+    loss: str = "cross-entropy",
+    batch_size: int = 32,
+    learning_rate: float = 4e-3,
+    verbose: bool | int = False,
+) -> Segmenter:
+    """Train a small U-Net on frames and their masks.
+
+    Parameters
+    ----------
+    split, val
+        Images ``(N, H, W, C)`` uint8 with masks ``(N, H, W)``, values 0..K-1.
+    epochs, batch_size, verbose
+        As in :func:`mednb.train.fit`.
+    seed
+        Of initial weights and order.
+    classes
+        K, background included.
+    width, depth, shrink, norm
+        See :func:`mednb.models.unet.unet`.
+    loss
+        A name in :data:`mednb.models.segmentation_losses.LOSSES`.
+    learning_rate
+        Of Adam at the start; it falls to 0 along half a cosine.
+
+    Returns
+    -------
+    Segmenter
+        ``model``, with the weights of the last epoch, and ``history``: the loss.
+
+    Raises
+    ------
+    DataError
+        When there are no masks, or one holds a class the network does not have.
+    UnknownNameError
+        When there is no such loss.
+    ShapeError, LeakageError
+        As the U-Net and :func:`mednb.train.fit` do.
+    """
+    for part in (split, val):
+        if part is None:
+            continue
+        if part.masks is None or part.masks.ndim != 3:
+            raise DataError("Expected images with masks (N, H, W). Received: none.")
+        if (most := int(part.masks.max())) >= classes:
+            raise DataError(f"Expected masks with 0..{classes - 1}. Received: {most}.")
+    height, w, channels = split.images.shape[1:]
+    keras.utils.set_random_seed(seed)
+    shape = height, w, channels
+    model = unet(shape, classes, depth=depth, width=width, shrink=shrink, norm=norm)
+    updates = epochs * -(-len(split) // batch_size)
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, updates)
+    # Keras' own for the cross-entropy: the same numbers, without making the masks one-hot.
+    plain = loss == "cross-entropy"
+    model.compile(
+        keras.optimizers.Adam(schedule),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True) if plain else loss_named(loss),
+    )
+    history = fit(
+        model,
+        split,
+        val=val,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        y="masks",
+        restore_best=False,
+        verbose=verbose,
+    )
+    return Segmenter(model, history)
+
+
+def shuffle_masks(split: Split, *, seed: int) -> Split:
+    """Return a split in which every image has the masks of another one: the negative control.
+
+    What is left to learn is where structures tend to lie, and not what they look like. Images of
+    one group go to another group; where that cannot be done for all, to another image.
+
+    Raises
+    ------
+    DataError
+        When there are no masks, or only one group.
+    """
+    groups = np.unique(split.groups)
+    if split.masks is None or len(groups) < 2:
+        raise DataError("Expected masks of at least two groups. Received: fewer.")
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(split))
+    # Sorted by group in a random order of groups, a shift by the largest group meets another one.
+    place = rng.permutation(len(groups))[np.searchsorted(groups, split.groups)]
+    order = order[np.argsort(place[order], kind="stable")]
+    largest = int(np.bincount(place).max())
+    masks = np.empty_like(split.masks)
+    masks[order] = split.masks[np.roll(order, largest)]
+    return replace(split, masks=masks)
 
 
 @dataclass(frozen=True, eq=False)

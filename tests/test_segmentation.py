@@ -2,22 +2,21 @@
 
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
+from mednb.data.scanned import draw_frames
 from mednb.errors import DataError, LeakageError, ShapeError, UnknownNameError
 from mednb.metrics.segmentation import dice
-from mednb.train.segmentation import (
-    draw_frames,
-    move,
-    probabilities,
-    segment,
-    shuffle_masks,
-    train_segmenter,
-)
+from mednb.models.unet import probabilities, segment
+from mednb.segmentation import look, shuffle_masks, train_segmenter
 from mednb.types import Split
 
 N, T, H, W = 5, 7, 16, 24
+#: Of the pictures that are looked at in several ways.
+H2, W2 = 32, 40
 
 
 def discs(n=N, prefix="p", t=T):
@@ -55,18 +54,6 @@ def test_drawn_frames_know_what_their_clips_know():
     assert set(found) == {"spacing_mm"}  # the volume is another one in every frame
     np.testing.assert_array_equal(found["spacing_mm"], np.repeat(mm, 2))
     assert draw_frames(split, 2, seed=0).targets is None
-
-
-def test_image_and_mask_move_together():
-    still = draw_frames(discs(), 2, seed=0)
-    sharp = Split((255 * still.masks)[..., None], still.labels, still.groups, masks=still.masks)
-    moved = move(sharp, seed=1)
-    assert (dice(moved.masks, moved.images[..., 0] > 100) > 0.85).all()
-    assert dice(moved.masks, still.masks).mean() < 0.85
-    assert (moved.images.max(axis=(1, 2, 3)) < 255).any()  # another gain
-    same = move(still, seed=1, strength=0)
-    np.testing.assert_array_equal(same.images, still.images)
-    np.testing.assert_array_equal(same.masks, still.masks)
 
 
 @pytest.mark.backend
@@ -123,8 +110,6 @@ def test_errors_teach():
         draw_frames(split, 8, seed=0)
     with pytest.raises(DataError, match="mask for every frame"):
         draw_frames(images, 1, seed=0)
-    with pytest.raises(DataError, match="See draw_frames"):
-        move(split, seed=0)
     with pytest.raises(DataError, match=r"0\.\.0"):
         train_segmenter(images, val=None, epochs=1, seed=0, classes=1)
     with pytest.raises(DataError, match="Received: none"):
@@ -136,3 +121,68 @@ def test_errors_teach():
     model, _ = train_segmenter(images, val=None, epochs=1, seed=0, classes=2, width=2, depth=1)
     with pytest.raises(ShapeError, match="16, 24, 1"):
         segment(model, images.images[:, :8])
+
+
+def by_threshold():
+    """A network that knows its answer: class 1 where a pixel is brighter than 100."""
+    model = keras.Sequential([keras.Input((H2, W2, 1)), layers.Conv2D(2, 1)])
+    model.layers[0].set_weights([np.array([[[[0.0, 1.0]]]]), np.array([100.0, 0.0])])
+    return model
+
+
+def bright_discs(n=3):
+    y, x = np.mgrid[:H2, :W2]
+    far = np.stack([np.hypot(y - 15, x - 18 - i) for i in range(n)])
+    return (220 * (far < 8)).astype(np.uint8)[..., None]
+
+
+def test_every_view_is_brought_back():
+    images = bright_discs()
+    found = look(by_threshold(), images, views=6, seed=0)
+    assert found.said.shape == (6, 3, H2, W2)
+    truth = images[..., 0] > 100
+    np.testing.assert_array_equal(found.said[0], truth)
+    for said in found.said[1:]:
+        assert np.mean(said == truth) > 0.97
+        assert not np.array_equal(said, truth)
+    np.testing.assert_allclose(found.mean.sum(axis=-1), 1, atol=1e-4)
+    assert np.mean(found.answer == truth) > 0.98
+    np.testing.assert_allclose(found.areas(1)[0], truth.sum(axis=(1, 2)))
+
+
+def test_the_spread_lies_at_the_edge():
+    images = bright_discs()
+    spread = look(by_threshold(), images, views=6, seed=0).spread(1)
+    y, x = np.mgrid[:H2, :W2]
+    far = np.hypot(y - 15, x - 18)
+    assert spread[0][np.abs(far - 8) < 1].mean() > 0.01
+    assert spread[0][np.abs(far - 8) > 2].max() == 0
+    assert spread.max() <= 0.5
+
+
+def test_frames_of_a_film_move_alike_and_seeds_repeat():
+    same = np.repeat(bright_discs(1), 3, axis=0)
+    model = by_threshold()
+    film = look(model, same, views=4, seed=1, alike=3)
+    np.testing.assert_array_equal(film.said[:, 0], film.said[:, 2])
+    apart = look(model, same, views=4, seed=1)
+    assert not np.array_equal(apart.said[:, 0], apart.said[:, 2])
+    np.testing.assert_array_equal(apart.said, look(model, same, views=4, seed=1).said)
+
+
+def test_views_that_cannot_be():
+    with pytest.raises(ShapeError, match="groups of 2"):
+        look(by_threshold(), bright_discs(), views=2, seed=0, alike=2)
+    with pytest.raises(DataError, match="at least 2 views"):
+        look(by_threshold(), bright_discs(), views=1, seed=0)
+    with pytest.raises(ShapeError, match="grey images"):
+        look(by_threshold(), np.repeat(bright_discs(), 3, axis=3), views=2, seed=0)
+
+
+def test_volumes_are_those_of_a_ball():
+    """The disc of radius 8 pixels of 2 mm, seen as a ball; an island beside it does not count."""
+    images = bright_discs(1)
+    images[0, 30:, :2] = 220
+    found = look(by_threshold(), images, views=3, seed=0).volumes(1, spacing_mm=2.0)
+    assert found.shape == (3, 1)
+    np.testing.assert_allclose(found, 4 / 3 * np.pi * 1.6**3, rtol=0.08)

@@ -6,15 +6,14 @@ import keras
 import numpy as np
 import pytest
 
+from mednb import reconstruction as train
 from mednb import simulate
 from mednb.errors import DataError, ShapeError, UnknownNameError
 from mednb.metrics.planted import contrast
 from mednb.models.classical_reconstruction import zero_filled
+from mednb.reconstruction import Recipe
 from mednb.simulate.brains import FIELD_MM, plant, shepp_logan
 from mednb.simulate.kspace import Measured, measure
-from mednb.train import reconstruction as train
-from mednb.train import reconstruction_study as study
-from mednb.train.reconstruction import Recipe
 from mednb.types import Split
 
 # JAX reads its own weights the old way of NumPy.
@@ -218,8 +217,8 @@ def network(shape=(SIZE, SIZE)):
 
 
 def test_the_weight_is_chosen_on_what_it_is_told(monkeypatch):
-    monkeypatch.setattr(study, "WEIGHTS", (0.0005, 0.01, 10.0))
-    weight, errors = study.tuned_weight(heads(3), acceleration=2, sigma=0.05, seed=0)
+    monkeypatch.setattr(train, "WEIGHTS", (0.0005, 0.01, 10.0))
+    weight, errors = train.tuned_weight(heads(3), acceleration=2, sigma=0.05, seed=0)
     assert weight == 0.01
     assert list(errors) == [0.0005, 0.01, 10.0]
     assert errors[weight] == min(errors.values())
@@ -227,7 +226,7 @@ def test_the_weight_is_chosen_on_what_it_is_told(monkeypatch):
 
 def test_every_method_answers_the_same_measurement():
     y = measure(heads(3).images, acceleration=4, seed=0)
-    made = study.images_of(y, weight=0.01, networks={"net": network()})
+    made = train.images_of(y, weight=0.01, networks={"net": network()})
     assert list(made) == ["zero-filled", "TV", "net"]
     assert {x.shape for x in made.values()} == {y.truth.shape}
     np.testing.assert_allclose(made["net"], made["zero-filled"], atol=2e-4)
@@ -235,20 +234,20 @@ def test_every_method_answers_the_same_measurement():
 
 
 def test_blocks_are_constant_and_seeded():
-    made = study.blocks(5, seed=0, size=24)
+    made = train.blocks(5, seed=0, size=24)
     assert made.shape == (5, 24, 24)
     assert made.dtype == np.uint8
     for image in made:
         assert 2 <= len(np.unique(image)) <= 7  # black and six rectangles
-    np.testing.assert_array_equal(made, study.blocks(5, seed=0, size=24))
-    assert (made != study.blocks(5, seed=1, size=24)).any()
-    assert study.blocks(1, seed=0).shape == (1, 64, 64)
+    np.testing.assert_array_equal(made, train.blocks(5, seed=0, size=24))
+    assert (made != train.blocks(5, seed=1, size=24)).any()
+    assert train.blocks(1, seed=0).shape == (1, 64, 64)
 
 
-@pytest.mark.parametrize("name", study.STRESS)
+@pytest.mark.parametrize("name", train.STRESS)
 def test_a_stress_is_what_its_name_says(name):
     split = heads(4)
-    y, groups = study.stress(name, split, seed=0)
+    y, groups = train.stress(name, split, seed=0)
     assert y.kspace.shape[1:] == (SIZE, SIZE)  # whatever is shown, in the size of the heads
     assert len(y) == len(groups) == len(set(groups))
     share = y.mask.mean()
@@ -264,13 +263,13 @@ def test_a_stress_is_what_its_name_says(name):
 
 def test_an_unknown_stress_is_refused():
     with pytest.raises(UnknownNameError, match=r"test.*blocks"):
-        study.stress("block", heads(1), seed=0)
+        train.stress("block", heads(1), seed=0)
 
 
 def test_what_becomes_of_a_planted_lesion():
     split = heads(8, size=32)
     about = {"radius_mm": 16.0, "lesion_contrast": 0.3, "weight": 0.003, "seed": 0}
-    found = study.hallucination(split, acceleration=4, networks={"net": network((32, 32))}, **about)
+    found = train.hallucination(split, acceleration=4, networks={"net": network((32, 32))}, **about)
     assert list(found) == ["all lines", "zero-filled", "TV", "net"]
     every = found["all lines"]
     assert every.survival.kept.value == pytest.approx(1, abs=0.05)
@@ -289,11 +288,11 @@ def test_what_becomes_of_a_planted_lesion():
     ]
     assert (gain[0] - gain[1]).mean() > 0.2
     with pytest.raises(DataError, match="lesions=0"):
-        study.hallucination(ill, acceleration=4, networks={}, **about)
+        train.hallucination(ill, acceleration=4, networks={}, **about)
 
 
 def test_recipes_name_networks_that_there_are():
-    for recipes in (study.LIVE, study.LONG):
+    for recipes in (train.LIVE, train.LONG):
         assert recipes.keys() == train.NETWORKS.keys()
         for name, recipe in recipes.items():
             model = train.NETWORKS[name]((SIZE, SIZE), **dict(recipe.options))
