@@ -13,7 +13,8 @@ from cycler import cycler
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike, NDArray
 
 from mednb.errors import DataError, ShapeError
 from mednb.metrics.agreement import Agreement
@@ -24,6 +25,8 @@ __all__ = [
     "bland_altman",
     "confusion",
     "curves",
+    "film",
+    "frame",
     "images",
     "interactive",
     "intervals",
@@ -36,7 +39,16 @@ __all__ = [
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 #: Line styles go round with the colours, so that no meaning hangs on colour alone.
-_LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+_LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+
+#: Bright colours of the palette, for outlines on dark images.
+ON_GREY = (OKABE_ITO[4], OKABE_ITO[5], OKABE_ITO[3], OKABE_ITO[2])
+
+#: Masks ``(N, H, W)``, as one array or one by one.
+Masks = NDArray[Any] | Sequence[NDArray[Any]]
+
+#: Bytes of a film at most: a notebook with films still opens at once.
+_FILM = 600_000
 
 
 def style() -> None:
@@ -78,20 +90,26 @@ def show(figure: Figure, *, alt: str) -> None:
     DataError
         When ``alt`` is empty.
     """
-    from IPython.display import display
-
     # Closed whatever happens: a figure left open would show up in the reader's next cell.
     plt.close(figure)
-    if not alt.strip():
-        raise DataError(
-            "Expected a sentence that says what the figure shows. Received: an empty alt."
-        )
     buffer = io.BytesIO()
     # No software version in the file: the same figure gives the same bytes.
     figure.savefig(buffer, format="png", metadata={"Software": None})
-    width = figure.get_size_inches()[0]
-    data = {"image/png": _base64(buffer), "text/plain": f"<Figure: {alt}>"}
-    display(data, raw=True, metadata={"image/png": {"alt": alt, "width": round(100 * width)}})
+    _display(buffer.getvalue(), alt, round(100 * figure.get_size_inches()[0]), "Figure")
+
+
+def _display(png: bytes, alt: str, width: int, kind: str) -> None:
+    from IPython.display import display
+
+    if not alt.strip():
+        raise DataError(
+            f"Expected a sentence that says what the {kind.lower()} shows. Received: an empty alt."
+        )
+    data = {
+        "image/png": base64.b64encode(png).decode("ascii"),
+        "text/plain": f"<{kind}: {alt}>",
+    }
+    display(data, raw=True, metadata={"image/png": {"alt": alt, "width": width}})
 
 
 def images(
@@ -99,68 +117,263 @@ def images(
     *,
     alt: str,
     titles: Sequence[str] | None = None,
-    columns: int = 8,
+    rows: Sequence[str] | None = None,
+    columns: int | None = None,
+    tile: int = 150,
     window: tuple[float, float] | None = (0, 255),
-    outlines: ArrayLike | None = None,
+    outlines: Masks | Mapping[str, Masks] | None = None,
+    zoom: Masks | None = None,
     cmap: str = "gray",
     colorbar: str | None = None,
-    width: float = 7.0,
 ) -> None:
-    """Show pictures side by side, all in the same window.
+    """Show images side by side, all in the same window.
 
     Parameters
     ----------
     pictures
-        ``(N, H, W)``, ``(N, H, W, 1)`` or ``(N, H, W, 3)``; or a sequence of ``(H, W)`` arrays of
-        different sizes.
+        ``(N, H, W)``, ``(N, H, W, 1)`` or ``(N, H, W, 3)``, or a sequence of different sizes.
     alt
         Alternative text.
     titles
-        One short line above each.
+        One above each image, or one above each column.
+    rows
+        One label left of each row.
     columns
-        Pictures a row.
+        Images a row. None takes as many as a page has room for, in rows of equal length.
+    tile
+        Least width of an image on screen, in pixels. Small images are enlarged a whole number of
+        times, so that their pixels stay squares.
     window
-        Values shown as black and white. None takes the least and the greatest of all pictures.
+        Values shown as black and white. None takes the least and the greatest of all images.
     outlines
-        ``(N, H, W)`` masks; their outlines are drawn over the pictures.
-    cmap
-        Colour map. Grey for images; ``"viridis"`` or ``"cividis"`` for maps.
-    colorbar
-        Label (with the unit) of one colour bar for all.
-    width
-        Width of the figure in inches.
+        ``(N, H, W)`` masks whose outlines are drawn; or legend text -> such masks, up to four, each
+        in a colour and a line style of its own.
+    zoom
+        ``(N, H, W)`` masks; what they cover is shown again, enlarged, in a corner, if it is small.
+    cmap, colorbar
+        Colour map, and the label with the unit of one colour bar for all.
 
     Raises
     ------
     ShapeError
-        When the pictures are not two- or three-dimensional.
+        When the images are not two- or three-dimensional, or titles and masks do not fit them.
     """
     grids = [np.asarray(p) for p in cast(Iterable[ArrayLike], pictures)]
     grids = [g[..., 0] if g.shape[-1:] == (1,) else g for g in grids]
     if not grids or any(g.ndim not in (2, 3) for g in grids):
-        raise ShapeError(f"Expected pictures (N, H, W[, C]). Received: {[g.shape for g in grids]}.")
+        raise ShapeError(f"Expected images (N, H, W[, C]). Received: {[g.shape for g in grids]}.")
+    n, broad = len(grids), max(g.shape[1] for g in grids)
+    wide = broad * -(-tile // broad) if 1.5 * broad <= tile else tile  # pixels on screen
+    tall = round(wide * max(g.shape[0] / g.shape[1] for g in grids))
+    most = columns or max(1, 800 // (wide + 6))
+    across = min(n, columns or -(-n // -(-n // most)))
+    down = -(-n // across)
+    named = outlines if isinstance(outlines, Mapping) else {"": outlines}
+    drawn = {k: [np.asarray(m) for m in v] for k, v in named.items() if v is not None}
+    for what, given in ("titles", titles), ("zoom", zoom), *drawn.items():
+        if given is not None and len(given) not in ((n, across) if what == "titles" else (n,)):
+            raise ShapeError(f"Expected {n} of {what or 'outlines'}. Received: {len(given)}.")
     low, high = window or (min(g.min() for g in grids), max(g.max() for g in grids))
-    columns = min(columns, len(grids))
-    rows = -(-len(grids) // columns)
-    aspect = max(g.shape[0] / g.shape[1] for g in grids)
-    cell = width / columns
-    height = rows * (cell * aspect + (0.25 if titles else 0.05))
-    fig, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
-    drawn = None
-    for i, ax in enumerate(axes.flat):
-        ax.set_axis_off()
-        if i >= len(grids):
-            continue
-        drawn = ax.imshow(grids[i], cmap=cmap, vmin=low, vmax=high)
-        if titles is not None:
-            ax.set_title(titles[i])
-        if outlines is not None and np.any(np.asarray(outlines)[i]):
-            ax.contour(
-                np.asarray(outlines)[i] > 0, levels=[0.5], colors=[OKABE_ITO[4]], linewidths=1
-            )
-    if colorbar is not None and drawn is not None:
-        fig.colorbar(drawn, ax=axes, label=colorbar, shrink=0.8)
+
+    # Laid out in pixels: room on the left for row labels, above for titles, below for the legend.
+    left, right = 28 if rows else 4, 84 if colorbar else 4
+    lines = max((t.count("\n") + 1 for t in titles or ()), default=0)
+    above = 17 * lines + 6
+    below = 30 if isinstance(outlines, Mapping) else 4
+    under = above if titles is not None and len(titles) == n else 6  # between two rows
+    width = left + across * (wide + 6) + right
+    height = above + down * tall + (down - 1) * under + below
+    fig = plt.figure(figsize=(width / 100, height / 100), layout="none")
+    for i, grid in enumerate(grids):
+        row, column = divmod(i, across)
+        x, y = left + column * (wide + 6), above + row * (tall + under)
+        place = (x / width, 1 - (y + tall) / height, wide / width, tall / height)
+        ax = fig.add_axes(place, xticks=[], yticks=[])
+        _picture(ax, grid, {k: m[i] for k, m in drawn.items()}, (low, high), cmap)
+        if titles is not None and i < len(titles):
+            ax.set_title(titles[i], pad=4)
+        if rows is not None and column == 0:
+            ax.set_ylabel(rows[row], fontsize=9)
+        if zoom is not None and np.any(np.asarray(zoom[i])):
+            _inset(ax, grid, np.asarray(zoom[i]), {k: m[i] for k, m in drawn.items()}, (low, high))
+    if colorbar is not None:
+        x, high = width - right + 6, min(height - above - below, 300)
+        place = (x / width, 1 - (above + high) / height, 12 / width, high / height)
+        cax = fig.add_axes(place)
+        fig.colorbar(fig.axes[0].images[0], cax=cax, label=colorbar)
+    if isinstance(outlines, Mapping):
+        for k, name in enumerate(drawn):
+            fig.axes[0].plot([], [], color=ON_GREY[k], linestyle=_LINES[k], label=name)
+        fig.legend(loc="lower center", ncols=len(drawn), fontsize=9, borderaxespad=0.2)
     show(fig, alt=alt)
+
+
+def _picture(
+    ax: Axes,
+    grid: NDArray[Any],
+    masks: Mapping[str, NDArray[Any]],
+    window: tuple[float, float],
+    cmap: str,
+) -> None:
+    """Draw one image with its outlines."""
+    # Pixels of a small image stay squares; a large one is resampled smoothly.
+    way = "nearest" if max(grid.shape[:2]) <= 100 else "auto"
+    ax.imshow(grid, cmap=cmap, vmin=window[0], vmax=window[1], interpolation=way)
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+    for k, mask in enumerate(masks.values()):
+        inside = np.pad(mask > 0, 1)  # padded: an outline at the margin is closed
+        if inside.any():
+            at = np.arange(-1, max(inside.shape) - 1)
+            style: dict[str, Any] = {
+                "colors": [ON_GREY[k]],
+                "linestyles": [_LINES[k]],
+                "linewidths": 1.5,
+            }
+            x, y = at[: inside.shape[1]], at[: inside.shape[0]]
+            ax.contour(x, y, inside, levels=[0.5], **style)
+    ax.set(xlim=(-0.5, grid.shape[1] - 0.5), ylim=(grid.shape[0] - 0.5, -0.5))
+
+
+def _inset(
+    ax: Axes,
+    grid: NDArray[Any],
+    mask: NDArray[Any],
+    outlines: Mapping[str, NDArray[Any]],
+    window: tuple[float, float],
+) -> None:
+    """Show what the mask covers again, enlarged, in the corner farthest from it."""
+    rows, columns = np.nonzero(mask)
+    y, x = (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2
+    side = float(max(np.ptp(rows), np.ptp(columns))) + 5
+    if side > 0.35 * grid.shape[1]:
+        return
+    corner = (0.02 if x > grid.shape[1] / 2 else 0.52, 0.52 if y > grid.shape[0] / 2 else 0.02)
+    inner = ax.inset_axes((*corner, 0.46, 0.46), xticks=[], yticks=[])
+    _picture(inner, grid, outlines, window, "gray")
+    inner.spines[:].set(visible=True, color="white", linewidth=1.5)
+    inner.set(xlim=(x - side / 2, x + side / 2), ylim=(y + side / 2, y - side / 2))
+    box = Rectangle((x - side / 2, y - side / 2), side, side, fill=False, edgecolor="white")
+    ax.add_patch(box)
+
+
+def film(frames: Iterable[ArrayLike], *, alt: str, seconds: float, poster: int = -1) -> None:
+    """Show frames as an animated PNG that plays three times and stops.
+
+    Parameters
+    ----------
+    frames
+        ``(T, H, W)``, ``(T, H, W, 1)`` or ``(T, H, W, 3)`` uint8 in 0..255, or a list of such
+        images; :func:`frame` turns a matplotlib figure into one. Small frames are enlarged a whole
+        number of times.
+    alt
+        What moves, for a reader who cannot see it.
+    seconds
+        How long the film lasts, once.
+    poster
+        Which frame stands for the film on paper and where nothing moves.
+
+    Raises
+    ------
+    ShapeError
+        When the frames are no images, or differ in size.
+    DataError
+        When ``alt`` is empty, or the film weighs more than 600 kB even with 24 colours and 240
+        pixels. (It starts with 256 colours or 64 greys, and with 720 pixels on the longer side.)
+    """
+    stack = [np.asarray(f) for f in frames]
+    stack = [f[..., 0] if f.shape[-1:] == (1,) else f for f in stack]
+    shapes = {f.shape for f in stack}
+    shape = next(iter(shapes), ())
+    if len(shapes) != 1 or len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] != 3):
+        raise ShapeError(
+            f"Expected frames (T, H, W) or (T, H, W, 3), all of one size. Received: {shapes}."
+        )
+    if any(f.dtype != np.uint8 for f in stack):
+        raise DataError(f"Expected frames of uint8 in 0..255. Received: {stack[0].dtype}.")
+    data, width = _apng(np.stack(stack), seconds, poster)
+    _display(data, alt, width, "Film")
+
+
+def frame(figure: Figure) -> NDArray[np.uint8]:
+    """Return a figure as an image ``(H, W, 3)`` for :func:`film`, and close the figure."""
+    plt.close(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="rgba")
+    wide, tall = (round(v) for v in 100 * figure.get_size_inches())
+    return np.frombuffer(buffer.getvalue(), np.uint8).reshape(tall, wide, 4)[..., :3]
+
+
+def _apng(stack: NDArray[np.uint8], seconds: float, poster: int) -> tuple[bytes, int]:
+    """Return an animated PNG of at most 600 kB, and its width; the poster is its first image."""
+    from PIL import Image
+
+    data = b""
+    for side in (720, 480, 360, 240):  # pixels on the longer side
+        pixels = _resized(stack, side)
+        for colours in (256, 64, 24) if pixels.ndim == 4 else (64, 24):
+            numbers, palette = _indexed(pixels, colours)
+            pictures = [Image.fromarray(f) for f in numbers]
+            for picture in pictures:
+                picture.putpalette(palette)
+            buffer = io.BytesIO()
+            pictures[poster].save(
+                buffer,
+                format="PNG",
+                save_all=True,
+                default_image=True,
+                append_images=pictures,
+                duration=1000 * seconds / len(pictures),
+                loop=3,
+            )
+            data = buffer.getvalue()
+            if len(data) <= _FILM:
+                return data, pixels.shape[2]
+            if len(data) > 3 * _FILM:
+                break  # fewer colours alone will not do
+    raise DataError(
+        f"Expected a film of at most {_FILM // 1000} kB. Received: {len(stack)} frames, "
+        f"{len(data) // 1000} kB at the smallest. Show fewer frames, or smooth or crop them."
+    )
+
+
+def _resized(stack: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return frames of at most ``side`` pixels; small ones enlarged to about 400, as squares."""
+    import cv2
+
+    longer = max(stack.shape[1:3])
+    if longer <= min(side, 400):
+        times = max(1, min(side, 400) // longer)
+        return stack.repeat(times, axis=1).repeat(times, axis=2)
+    if longer <= side:
+        return stack
+    size = tuple(round(v * side / longer) for v in stack.shape[2:0:-1])
+    return np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in stack])
+
+
+def _indexed(pixels: NDArray[np.uint8], colours: int) -> tuple[NDArray[np.uint8], list[int]]:
+    """Return frames as numbers of colours, and one palette for all of them.
+
+    The commonest colours stay as they are. Of the others each counts once, however rare, so that a
+    thin outline keeps its colour.
+    """
+    from PIL import Image
+    from scipy.spatial import KDTree
+
+    rgb = (pixels if pixels.ndim == 4 else pixels[..., None].repeat(3, axis=-1)).astype(np.uint32)
+    codes = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
+    counts = np.bincount(codes.ravel())
+    (used,) = np.nonzero(counts)
+    found = np.stack([used >> 16, used >> 8 & 255, used & 255], axis=-1).astype(np.uint8)
+    order = np.argsort(-counts[used], kind="stable")
+    kept = len(found) if len(found) <= colours else colours // 2
+    palette = found[order[:kept]]
+    if kept < len(found):
+        others = Image.fromarray(found[None, order[kept:]]).quantize(colours - kept).getpalette()
+        palette = np.concatenate([palette, np.array(others, np.uint8).reshape(-1, 3)])
+    number = np.zeros(len(counts), np.uint8)
+    number[used] = KDTree(palette).query(found)[1]
+    return number[codes], palette.ravel().tolist()
 
 
 def curves(

@@ -12,7 +12,6 @@ from PIL import Image
 from mednb import plots
 from mednb.errors import DataError, ShapeError
 from mednb.metrics.agreement import agreement
-from mednb.types import Clip
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def test_the_same_figure_is_the_same_bytes(shown):
 
 def test_all_pictures_share_one_window(shown):
     dark, bright = np.full((8, 9), 10), np.full((8, 9), 200)
-    plots.images([dark, bright], alt="two", window=(0, 255), width=4)
+    plots.images([dark, bright], alt="two", window=(0, 255))
     pixels = np.asarray(picture(shown[0]).convert("L"))
     row = pixels[pixels.shape[0] // 2]
     levels = [int(v) for v in np.unique(row) if v < 255]
@@ -70,13 +69,68 @@ def test_an_empty_mask_draws_no_outline(shown):
     assert orange[:, half:].any()
 
 
-def test_a_clip_plays_as_a_gif_of_all_frames_at_its_own_speed(shown):
-    frames = np.zeros((5, 14, 16, 1), np.uint8)
-    frames[np.arange(5), 2 * np.arange(5)] = 255
-    plots.play(Clip(frames, seconds_per_frame=0.05), alt="a bar falls", width=32)
-    gif = picture(shown[0], "image/gif")
-    assert (gif.n_frames, gif.size, gif.info["duration"]) == (5, (32, 28), 50)
-    assert shown[0][1]["image/gif"]["alt"] == "a bar falls"
+def test_small_images_are_enlarged_a_whole_number_of_times_to_at_least_150_pixels(shown):
+    grey = np.random.default_rng(0).integers(0, 256, (4, 28, 28))
+    plots.images(grey, alt="four", titles=["a", "b"], rows=["one", "two"], columns=2)
+    pixels = np.asarray(picture(shown[0]).convert("L"))
+    first = pixels[23 : 23 + 168, 28 : 28 + 168]  # below the title, right of the row label
+    assert np.abs(first - grey[0].repeat(6, 0).repeat(6, 1)).max() <= 1
+
+
+def test_two_outlines_and_a_small_lesion_enlarged(shown):
+    grey, mask = np.full((1, 64, 64), 90, np.uint8), np.zeros((1, 64, 64), int)
+    mask[0, 5:9, 5:9] = 1
+    about = {"outlines": {"truth": mask, "prediction": np.roll(mask, 1)}, "alt": "x"}
+    for zoom in (None, mask):
+        plots.images(grey, zoom=zoom, **about)
+    plain, zoomed = (np.asarray(picture(s).convert("RGB")).astype(int) for s in shown)
+    tile = np.s_[6 : 6 + 192, 4 : 4 + 192]
+    assert np.any(np.ptp(plain[tile], axis=-1) > 60)
+    far = np.s_[6 + 96 : 6 + 192, 4 + 96 : 4 + 192]  # the corner opposite to the lesion
+    assert np.all(np.ptp(plain[far], axis=-1) == 0)
+    assert np.any(np.ptp(zoomed[far], axis=-1) > 60)
+
+
+def test_a_film_starts_with_its_poster_plays_three_times_and_keeps_its_frames(shown):
+    frames = np.zeros((5, 14, 16), np.uint8)
+    frames[np.arange(5), 2 * np.arange(5)] = 51 * np.arange(1, 6)[:, None]
+    for _ in range(2):
+        plots.film(frames, alt="a bar falls", seconds=0.4, poster=2)
+    assert shown[0] == shown[1], "the same frames give the same bytes"
+    film = picture(shown[0])
+    assert (film.n_frames, film.info["loop"], film.default_image) == (6, 3, True)
+    for i, expected in enumerate([2, 0, 1, 2, 3, 4]):
+        film.seek(i)
+        seen = np.asarray(film.convert("L"))
+        assert np.array_equal(seen, frames[expected].repeat(25, 0).repeat(25, 1))
+    assert film.info["duration"] == pytest.approx(80)
+    assert shown[0][1]["image/png"] == {"alt": "a bar falls", "width": 400}
+
+
+def test_a_film_of_figures_keeps_white_and_rare_colours(shown):
+    def draw(t):
+        fig, ax = plt.subplots(figsize=(3, 2))
+        ax.imshow(np.random.default_rng(t).normal(size=(60, 60)), cmap="viridis")
+        ax.plot([t], [t], "o", color="#D55E00")
+        return plots.frame(fig)
+
+    plots.film([draw(t) for t in range(4)], alt="a dot moves", seconds=1)
+    film = picture(shown[0])
+    film.seek(2)
+    colours = np.array([c for _, c in film.convert("RGB").getcolors(1 << 24)])
+    for wanted, apart in ((255, 255, 255), 0), ((0xD5, 0x5E, 0x00), 16):
+        assert np.abs(colours - wanted).max(axis=1).min() <= apart
+    assert not plt.get_fignums()
+
+
+def test_a_heavy_film_gets_fewer_pixels_and_a_hopeless_one_is_refused(shown, monkeypatch):
+    monkeypatch.setattr("mednb.plots.figures._FILM", 100_000)
+    snow = np.random.default_rng(0).integers(0, 256, (5, 300, 500), dtype=np.uint8)
+    plots.film(snow[:2], alt="snow", seconds=1)
+    assert len(base64.b64decode(shown[0][0]["image/png"])) <= 100_000
+    assert picture(shown[0]).width in (240, 360)
+    with pytest.raises(DataError, match=r"at most 100 kB.*fewer frames"):
+        plots.film(snow, alt="snow", seconds=1)
 
 
 def test_without_a_reader_the_first_choice_is_drawn_once(monkeypatch):
@@ -89,7 +143,13 @@ def test_without_a_reader_the_first_choice_is_drawn_once(monkeypatch):
 def test_refuses():
     with pytest.raises(DataError, match="empty alt"):
         plots.show(plt.figure(), alt=" ")
-    with pytest.raises(ShapeError, match="Expected pictures"):
+    with pytest.raises(ShapeError, match="Expected images"):
         plots.images(np.zeros(5), alt="nothing")
+    with pytest.raises(ShapeError, match="Expected 2 of titles"):
+        plots.images(np.zeros((2, 5, 5)), alt="two", titles=["a", "b", "c"])
+    with pytest.raises(ShapeError, match="all of one size"):
+        plots.film([np.zeros((4, 4), np.uint8), np.zeros((4, 5), np.uint8)], alt="x", seconds=1)
+    with pytest.raises(DataError, match="uint8"):
+        plots.film(np.zeros((2, 4, 4)), alt="x", seconds=1)
     with pytest.raises(ShapeError, match="2 x 2"):
         plots.confusion(np.zeros((3, 3)), ["no", "yes"], alt="counts")
