@@ -1,6 +1,7 @@
 """What flows through the course: ``Split``, ``Dataset`` and ``Clip``, checked when made."""
 
 import hashlib
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import combinations
@@ -24,9 +25,11 @@ class Split:
     Parameters
     ----------
     images
-        ``(N, H, W, C)`` uint8 in 0..255, or ``(N, D, H, W, C)`` for volumes. May be a memory map.
+        ``(N, H, W, C)`` uint8 in 0..255, or ``(N, D, H, W, C)`` for volumes; float32 where the
+        range matters, with ``image_unit``. May be a memory map.
     labels
-        ``(N,)`` int64 class numbers; ``(N, L)`` of 0 and 1 for a multi-label task.
+        ``(N,)`` int64 class numbers; ``(N, L)`` of 0 and 1 for a multi-label task. All 0 when left
+        out, as for work with masks alone.
     groups
         ``(N,)`` str: whom a case belongs to (patient or phantom). A group never crosses splits.
     masks
@@ -35,8 +38,8 @@ class Split:
         ``(N, T, H, W, C)`` uint8 in 0..255.
     targets
         Named arrays with ``N`` rows each, for anything measured rather than classified.
-    digests
-        ``(N,)`` content hashes as :func:`content_digests` makes them; computed when needed.
+    image_unit
+        What a float image counts in, such as ``"HU"``; empty for grey levels.
 
     Raises
     ------
@@ -47,15 +50,20 @@ class Split:
     """
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    groups: NDArray[np.str_]
+    labels: NDArray[np.int64] = None  # type: ignore[assignment]  # made below
+    groups: NDArray[np.str_] = None  # type: ignore[assignment]  # refused below
     masks: NDArray[np.uint8] | None = None
     clips: NDArray[np.uint8] | None = None
     targets: Mapping[str, NDArray[Any]] | None = None
-    digests: NDArray[np.bytes_] | None = None
+    image_unit: str = ""
+    #: ``(N,)`` content hashes of the images where known, see :meth:`with_digests`. Not an argument:
+    #: what ``dataclasses.replace`` makes of a split has to be hashed anew.
+    digests: NDArray[np.bytes_] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        _check("images", self.images, ndim=(4, 5), kind="u1")
+        _check("images", self.images, ndim=(4, 5), kind="f4" if self.image_unit else "u1")
+        if self.labels is None:
+            object.__setattr__(self, "labels", np.zeros(len(self.images), np.int64))
         _check("labels", self.labels, ndim=(1, 2), kind="i8")
         _check("groups", self.groups, ndim=(1,), kind="U")
         if self.masks is not None:
@@ -76,26 +84,36 @@ class Split:
 
     def __repr__(self) -> str:
         names = [name for name, _ in self._columns() if name not in ("images", "digests")]
-        return f"Split({len(self)} images {self.images.shape[1:]}, {', '.join(names)})"
+        unit = f" in {self.image_unit}" if self.image_unit else ""
+        return f"Split({len(self)} images {self.images.shape[1:]}{unit}, {', '.join(names)})"
 
     def _columns(self) -> Iterator[tuple[str, NDArray[Any]]]:
         for f in fields(self):
             value = getattr(self, f.name)
             if f.name == "targets":
                 yield from (value or {}).items()
-            elif value is not None:
+            elif isinstance(value, np.ndarray):
                 yield f.name, value
+
+    def with_digests(self, digests: NDArray[np.bytes_] | None = None) -> Self:
+        """Return the same split with its content hashes, ``(N,)``; without an argument, made now.
+
+        Hashes that are handed in are those that :func:`content_digests` gave for these images.
+        """
+        out = replace(self)
+        made = content_digests(self.images) if digests is None else digests
+        object.__setattr__(out, "digests", made)
+        return out
 
     def select(self, index: NDArray[Any]) -> Self:
         """Return the cases that ``index`` (integers or a boolean mask of length N) points at."""
-        picked = {
-            f.name: value[index]
-            for f in fields(self)
-            if f.name != "targets" and (value := getattr(self, f.name)) is not None
-        }
+        names = ("images", "labels", "groups", "masks", "clips")
+        arrays = {name: getattr(self, name) for name in names}
+        picked = {name: a[index] for name, a in arrays.items() if a is not None}
         if self.targets is not None:
             picked["targets"] = {name: array[index] for name, array in self.targets.items()}
-        return replace(self, **picked)
+        out = replace(self, **picked)
+        return out if self.digests is None else out.with_digests(self.digests[index])
 
     def take(self, n: int, *, seed: int) -> Self:
         """Return ``n`` cases drawn without replacement, in their original order.
@@ -218,9 +236,8 @@ class Clip:
     notes
         One line each: what was read from where, what was removed, what is doubtful.
     deidentified
-        True when the reader left all text of the file behind and blacked out pixels where names
-        may stand (or the kind of image shows none); False when pixels are as stored although they
-        may show a name; None when no reader judged it. The notes say what remains in doubt.
+        True when all text of the file was left behind and there is evidence that no pixel shows
+        any; False when pixels may show a name; None when nobody can tell. The notes say why.
     """
 
     frames: NDArray[np.uint8]
@@ -241,24 +258,27 @@ class Clip:
         t, h, w, c = self.frames.shape
         dt = "unknown" if self.seconds_per_frame is None else f"{self.seconds_per_frame:.4f} s"
         mm = "unknown" if self.spacing_mm is None else "{:.3f} x {:.3f} mm".format(*self.spacing_mm)
-        return f"Clip({t} frames of {h} x {w} x {c}; frame time {dt}; pixel {mm})"
+        told = {True: "de-identified", False: "NOT de-identified", None: "identity NOT judged"}
+        why = next((n for n in self.notes if n.startswith("Identity:")), "")
+        who = told[self.deidentified] + (f" ({why[9:].strip()})" if why else "")
+        return f"Clip({t} frames of {h} x {w} x {c}; frame time {dt}; pixel {mm}; {who})"
 
 
-def content_digests(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+def content_digests(images: NDArray[Any]) -> NDArray[np.bytes_]:
     """Return a 128-bit BLAKE2b hash of every image, read in blocks.
 
     Parameters
     ----------
     images
-        ``(N, ...)`` uint8; may be a memory map.
+        ``(N, ...)`` of any number type; may be a memory map.
 
     Returns
     -------
     ndarray
         ``(N,)`` of 32 ASCII hexadecimal digits. Equal hashes mean equal pixels.
     """
-    per_image = max(1, int(np.prod(images.shape[1:])))
-    step = max(1, _BLOCK_BYTES // per_image)
+    per_image = int(np.prod(images.shape[1:])) * images.dtype.itemsize
+    step = max(1, _BLOCK_BYTES // max(1, per_image))
     out: list[str] = []
     for start in range(0, len(images), step):
         block = np.ascontiguousarray(images[start : start + step])
@@ -267,37 +287,48 @@ def content_digests(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:
 
 
 def check_disjoint(splits: Mapping[str, Split]) -> None:
-    """Refuse splits that share a group or a pixel-identical image.
+    """Refuse splits that share a group, an image or a clip.
 
-    Parameters
-    ----------
-    splits
-        Splits by name, for example ``{"train": ..., "test": ...}``.
+    Groups count as one when they differ in blanks, capitals or the width of letters only. Clips
+    count as one when their first and last frames are identical.
 
     Raises
     ------
     LeakageError
-        Naming the two splits and the first few groups or images they share.
+        Naming the two splits and the first few groups, images or clips they share.
     """
-    digests = {
-        name: split.digests if split.digests is not None else content_digests(split.images)
-        for name, split in splits.items()
+    known = {name: {_plain(g): g for g in np.unique(s.groups)} for name, s in splits.items()}
+    images = {
+        name: s.digests if s.digests is not None else content_digests(s.images)
+        for name, s in splits.items()
+    }
+    clips = {
+        name: content_digests(s.clips[:, :: max(1, s.clips.shape[1] - 1)])
+        for name, s in splits.items()
+        if s.clips is not None
     }
     for a, b in combinations(splits, 2):
-        shared = np.intersect1d(splits[a].groups, splits[b].groups)
-        if len(shared):
+        if shared := sorted(known[a].keys() & known[b].keys()):
             raise LeakageError(
                 f"Expected every group (patient or phantom) in one split only. Received: "
-                f"{len(shared)} in both {a} and {b}: {_some(shared)}. Split by group: draw the "
-                f"group ids first, then give all cases of a group to one split."
+                f"{len(shared)} in both {a} and {b}: {_some([known[a][g] for g in shared])}. Split "
+                f"by group: draw the group ids first, then give all cases of a group to one split."
             )
-        same, in_a, in_b = np.intersect1d(digests[a], digests[b], return_indices=True)
-        if len(same):
-            pairs = [f"{a}[{i}] = {b}[{j}]" for i, j in zip(in_a, in_b, strict=True)]
-            raise LeakageError(
-                f"Expected no image in two splits. Received: {len(same)} pixel-identical "
-                f"pair(s): {_some(pairs)}. Remove them from {a}: a model could remember the answer."
-            )
+        for what, hashes in (("image", images), ("clip", clips)):
+            if a not in hashes or b not in hashes:
+                continue
+            same, in_a, in_b = np.intersect1d(hashes[a], hashes[b], return_indices=True)
+            if len(same):
+                pairs = [f"{a}[{i}] = {b}[{j}]" for i, j in zip(in_a, in_b, strict=True)]
+                raise LeakageError(
+                    f"Expected no {what} in two splits. Received: {len(same)} pixel-identical "
+                    f"pair(s): {_some(pairs)}. Remove them from {a}: a model could remember the "
+                    f"answer."
+                )
+
+
+def _plain(group: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", group).casefold().split())
 
 
 def _some(items: Any, most: int = 5) -> str:
@@ -311,9 +342,17 @@ def _check(name: str, array: object, *, ndim: tuple[int, ...], kind: str) -> Non
         raise DataError(f"Expected {name} to be a NumPy array. Received: {type(array).__name__}.")
     wanted = np.dtype(kind)
     if array.dtype.kind != wanted.kind or (kind != "U" and array.dtype != wanted):
+        hint = {
+            "images": "Scale to 0..255, round, then .astype('uint8'); or, where the range "
+            'matters, hand in float32 and say image_unit="HU" or the like.',
+            "clips": "Scale to 0..255, round, then .astype('uint8').",
+            "masks": "A mask holds whole numbers from 0 to 255.",
+            "labels": "Class numbers are whole: np.asarray(labels, dtype='int64').",
+            "groups": "Names are text: np.asarray(groups, dtype=str).",
+        }.get(name, "")
         raise DataError(
             f"Expected {name} of type {'str' if kind == 'U' else wanted.name}. "
-            f"Received: {array.dtype}. Convert it with .astype(...)."
+            f"Received: {array.dtype}. {hint}"
         )
     if array.ndim not in ndim:
         raise ShapeError(

@@ -1,6 +1,7 @@
 """Splits, data sets and clips refuse what does not fit, and leakage in particular."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,7 +68,10 @@ def test_take_draws_without_replacement_in_order_from_the_seed(n, seed):
     ("bad", "error", "says"),
     [
         ({"images": np.zeros((7, 8, 9), np.uint8)}, ShapeError, "4 or 5 axes"),
-        ({"images": np.zeros((7, 8, 9, 1), np.float32)}, DataError, "uint8"),
+        ({"images": np.zeros((7, 8, 9, 1), np.float32)}, DataError, "uint8.*image_unit"),
+        ({"images": np.zeros((7, 8, 9, 1)), "image_unit": "HU"}, DataError, "float32"),
+        ({"image_unit": "HU"}, DataError, "float32"),
+        ({"groups": None}, DataError, "groups"),
         ({"images": [[1]]}, DataError, "NumPy array"),
         ({"labels": np.zeros(6, np.int64)}, ShapeError, "7 rows"),
         ({"labels": np.zeros(7, np.uint8)}, DataError, "int64"),
@@ -102,6 +106,38 @@ def test_an_image_in_two_splits_is_refused_with_its_place():
         dataset(train=train, test=split(prefix="c", images=images))
 
 
+@pytest.mark.parametrize("other", ["A3", " a3", "a3 ", "a\uff13"])
+def test_a_patient_spelt_otherwise_is_the_same_patient(other):
+    with pytest.raises(LeakageError, match="1 in both train and test: a3"):
+        dataset(test=split(seed=3, prefix="c", groups=np.array([*"bcdefg", other])))
+
+
+def test_a_clip_in_two_splits_is_refused_whatever_stands_beside_it():
+    clips = np.random.default_rng(0).integers(0, 256, (3, 7, 4, 8, 9, 1), dtype=np.uint8)
+    clips[2, 4] = clips[0, 2]
+    parts = [split(seed=i, prefix=p, clips=clips[i]) for i, p in enumerate("abc")]
+    with pytest.raises(LeakageError, match=r"no clip in two.*train\[2\] = test\[4\]"):
+        dataset(*parts)
+
+
+def test_digests_are_those_of_the_pixels_that_are_there():
+    a = split(seed=1, prefix="a").with_digests()
+    images = a.images.copy()
+    images[3] = split(seed=3).images[5]
+    assert replace(a, images=images).digests is None
+    np.testing.assert_array_equal(a.select(np.array([4, 0])).digests, a.digests[[4, 0]])
+    with pytest.raises(LeakageError, match=r"train\[3\] = test\[5\]"):
+        dataset(train=replace(a, images=images))
+
+
+def test_masks_alone_and_values_in_their_own_unit():
+    images = np.random.default_rng(0).normal(0, 500, (7, 8, 9, 1)).astype(np.float32)
+    s = split(images=images, image_unit="HU", labels=None, masks=np.ones((7, 8, 9), np.uint8))
+    some = s.take(3, seed=0)
+    assert (some.image_unit, some.images.dtype, some.labels.tolist()) == ("HU", "float32", [0] * 3)
+    assert repr(s) == "Split(7 images (8, 9, 1) in HU, labels, groups, masks)"
+
+
 def test_one_changed_pixel_is_another_image():
     train = split(seed=1, prefix="a")
     images = train.images.copy()
@@ -115,8 +151,8 @@ def test_given_digests_are_used_instead_of_the_pixels():
     with pytest.raises(LeakageError, match="7 pixel-identical"):
         check_disjoint(
             {
-                "train": Split(a.images, a.labels, a.groups, digests=same),
-                "test": Split(b.images, b.labels, b.groups, digests=same),
+                "train": a.with_digests(same),
+                "test": b.with_digests(same),
             }
         )
 
@@ -148,7 +184,12 @@ def test_the_card_says_what_the_labels_mean():
 def test_clip_says_what_it_does_not_know():
     clip = Clip(np.zeros((3, 8, 9, 1), np.uint8), seconds_per_frame=0.04)
     assert len(clip) == 3
-    assert repr(clip) == "Clip(3 frames of 8 x 9 x 1; frame time 0.0400 s; pixel unknown)"
+    text = "Clip(3 frames of 8 x 9 x 1; frame time 0.0400 s; pixel unknown; identity NOT judged)"
+    assert repr(clip) == text
+    notes = ("Pixel size: unknown.", "Identity: nothing moves.")
+    assert "NOT de-identified (nothing moves.)" in repr(
+        Clip(clip.frames, notes=notes, deidentified=False)
+    )
     with pytest.raises(DataError, match="at least one frame"):
         Clip(np.zeros((0, 8, 9, 1), np.uint8))
 

@@ -24,7 +24,7 @@ from mednb.data.download import locked
 from mednb.data.files import write_atomically
 from mednb.data.folder import cache_folder, data_folder, say, writable
 from mednb.errors import MednbError
-from mednb.types import Split, content_digests
+from mednb.types import Split
 
 __all__ = ["cached", "films"]
 
@@ -119,10 +119,7 @@ def _key(parameters: Mapping[str, Any]) -> str:
 
 
 def _with_digests(split: Split) -> Split:
-    columns = {f.name: getattr(split, f.name) for f in fields(split)}
-    if columns["digests"] is None:
-        columns["digests"] = content_digests(split.images)
-    return Split(**columns)
+    return split if split.digests is not None else split.with_digests()
 
 
 def _to_bytes(split: Split) -> bytes:
@@ -131,7 +128,7 @@ def _to_bytes(split: Split) -> bytes:
         value = getattr(split, f.name)
         if f.name == "targets":
             columns.update({f"targets.{key}": array for key, array in (value or {}).items()})
-        elif value is not None:
+        elif isinstance(value, np.ndarray):
             columns[f.name] = value
     columns["hash"] = np.array([_hash(columns)])
     f_ = io.BytesIO()
@@ -151,7 +148,8 @@ def _read(path: Path) -> Split | None:
             for name in list(columns)
             if name.startswith("targets.")
         }
-        return Split(**columns, targets=targets or None)
+        digests = columns.pop("digests")
+        return Split(**columns, targets=targets or None).with_digests(digests)
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, MednbError):
         return None  # absent, damaged, or of another layout: it is made again
 

@@ -166,8 +166,7 @@ def _split(name: str, split: str, part: Images, labels: NDArray[np.int64], size:
         images=part.images.reshape(-1, *grey, channels),
         labels=labels[part.rows],
         groups=np.array([f"{name}-{split}-{row}" for row in part.rows]),
-        digests=part.digests,
-    )
+    ).with_digests(part.digests)
 
 
 def _labels(path: Path, split: str, about: dict[str, Any], task_: str) -> NDArray[np.int64]:

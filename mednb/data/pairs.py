@@ -129,7 +129,7 @@ def modalities(split: Split, *, seed: int) -> Split:
     other = simulate.mr_like(masks, seed=seed)
     images = np.concatenate([split.images[..., :1], other], axis=-1)
     targets = {**(split.targets or {}), "moving_masks": masks, "field": field}
-    return replace(split, images=images, targets=targets, digests=None)
+    return replace(split, images=images, targets=targets)
 
 
 def _beats(*, n: int, seed: int, size: int, scanner: str, frames: int) -> Split:

@@ -211,7 +211,6 @@ def _planted(split: Split, *, seed: int, radius: Real, contrast: Real, aspect: f
         labels=np.isfinite(radius).astype(np.int64),
         masks=masks,
         targets={"tissue": tissue, **found},
-        digests=None,
     )
 
 

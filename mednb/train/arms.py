@@ -162,7 +162,7 @@ def despeckled(split: Split) -> Split:
     import cv2
 
     images = np.stack([cv2.medianBlur(image[..., 0], 3)[..., None] for image in split.images])
-    return replace(split, images=images, digests=None)
+    return replace(split, images=images)
 
 
 def with_size(split: Split) -> Split:

@@ -147,8 +147,7 @@ def as_frames(split: Split, *, y: str = "volume", relative: bool = True) -> Spli
         np.repeat(split.labels, t, axis=0),
         np.repeat(split.groups, t),
         targets={y: values.reshape(-1, 1).astype(np.float32)},
-        digests=np.array(digests, "S32"),
-    )
+    ).with_digests(np.array(digests, "S32"))
 
 
 def train_encoder(
@@ -265,7 +264,7 @@ def _jittered(
         some = frames.select(step % 2 == copy % 2)
         key = int(np.random.SeedSequence([seed, copy]).generate_state(1)[0])
         moved = jitter(some.images, seed=key)
-        parts.append(replace(some, images=moved.images, digests=None))
+        parts.append(replace(some, images=moved.images))
         larger = grows * np.log(moved.zoom)[:, None]
         values.append((_target(some, y) + larger).astype(np.float32))
     return Split(
@@ -343,7 +342,7 @@ def with_features(split: Split, encoder: keras.Model, *, copies: int = 0, seed: 
         key = int(np.random.SeedSequence([seed, copy]).generate_state(1)[0])
         moved = jitter(clips.reshape(n * t, *clips.shape[2:]), seed=key, alike=t)
         parts.append(encode(encoder, moved.images.reshape(clips.shape)))
-    small = replace(split, clips=None, masks=None, digests=None)
+    small = replace(split, clips=None, masks=None)
     repeated = small.select(np.tile(np.arange(n), 1 + copies))
     return with_targets(repeated, features=np.concatenate(parts))
 
