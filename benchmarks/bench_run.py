@@ -9,8 +9,7 @@ from pathlib import Path
 
 from table import record
 
-from mednb.cli.notebook import execute
-from mednb.cli.project import course_root, find_notebooks, kernel_environment
+from mednb.cli.run import course_root, execute, find_notebooks, kernel_environment
 
 
 def main() -> None:
@@ -22,7 +21,7 @@ def main() -> None:
         for path in find_notebooks(course_root() / "notebooks", []):
             result = execute(path, environment=environment, timeout=600)
             if result.failure is not None:
-                raise SystemExit(f"{path.stem}: {result.failure.message}")
+                raise SystemExit(f"{path.stem}: {result.failure}")
             rows.append((path.stem, result.seconds, result.peak_bytes / 1e9))
     rows.append(("all", sum(r[1] for r in rows), max(r[2] for r in rows)))
     record(

@@ -42,7 +42,7 @@ def course(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "call", Recorder(module))
     monkeypatch.setattr(module, "runs", lambda python: module.STAMP.exists())
     monkeypatch.setattr(module, "has_pip", lambda: False)
-    monkeypatch.setattr(module, "uv", lambda: None)
+    monkeypatch.setattr(module.shutil, "which", lambda name, path=None: None)
     return module
 
 
@@ -54,7 +54,9 @@ def test_first_time_installs_and_second_time_does_nothing(course):
     course.set_up(RUN)
     assert course.call.commands[0].endswith("-m venv --without-pip .venv")
     assert "ensurepip" in course.call.commands[1]
-    lock, package = (line for line in course.call.commands if "pip install" in line)
+    uv, lock, package = (line for line in course.call.commands if "pip install" in line)
+    assert "--no-deps --require-hashes --requirement .venv/uv.lock.txt" in uv
+    assert (course.VENV / "uv.lock.txt").read_text().startswith("uv==")
     assert "--no-deps --require-hashes --requirement ./requirements.lock" in lock
     assert "--no-deps --no-build-isolation --no-index --editable ." in package
     course.call.commands.clear()
@@ -62,11 +64,22 @@ def test_first_time_installs_and_second_time_does_nothing(course):
     assert course.call.commands == []
 
 
+def test_uv_is_fetched_first_and_then_does_the_rest(course, monkeypatch):
+    def fetched(name, path=None):
+        return "our uv" if path and course.call.count("uv.lock.txt") else None
+
+    monkeypatch.setattr(course.shutil, "which", fetched)
+    course.set_up(RUN)
+    installs = [line for line in course.call.commands if "pip install" in line]
+    assert ["our uv" in line for line in installs] == [False, True, True]
+    assert "uv.lock.txt" in installs[0]
+
+
 def test_tests_add_their_lock_only(course):
     course.set_up(RUN)
     course.call.commands.clear()
     course.set_up(TEST)
-    assert course.call.count("--requirement") == 1
+    assert course.call.count("--requirement ./") == 1
     assert course.call.count("requirements-test.lock") == 1
     course.call.commands.clear()
     course.set_up(RUN)
@@ -92,7 +105,7 @@ def test_line_ends_are_no_change(course):
     assert course.call.commands == []
 
 
-@pytest.mark.parametrize("at", ["venv --without-pip", "--require-hashes", "--editable"])
+@pytest.mark.parametrize("at", ["venv --without-pip", "requirements.lock", "--editable"])
 def test_interrupted_installation_starts_over(course, at):
     course.call.failing = at
     with pytest.raises(course.SetupError):
@@ -103,7 +116,7 @@ def test_interrupted_installation_starts_over(course, at):
     course.set_up(RUN)
     assert not (course.VENV / "half").exists()
     assert course.call.count("venv --without-pip") == 1
-    assert course.call.count("--require-hashes") == 1
+    assert course.call.count("requirements.lock") == 1
 
 
 def test_folder_that_was_moved_is_set_up_again(course):
@@ -143,7 +156,7 @@ def test_uv_can_be_hidden(monkeypatch, tmp_path):
     spec = importlib.util.spec_from_file_location("course", ROOT / "course.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(shutil, "which", lambda name: "there")
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: "there")
     assert module.uv() == "there"
     monkeypatch.setenv("MEDNB_INSTALLER", "pip")
     assert module.uv() is None
@@ -182,6 +195,8 @@ def test_command_and_its_exit_code_are_handed_on(course, monkeypatch):
     monkeypatch.setattr(course.subprocess, "call", lambda c, **_: seen.append(c) or 7)
     assert course.main(["run", "01", "--timeout", "5"]) == 7
     assert seen[-1][1:] == ["-m", "mednb.cli", "run", "01", "--timeout", "5"]
+    assert course.main(["test", "unit"]) == 7
+    assert seen[-1][1:] == [str(course.ROOT / ".ci" / "checks.py"), "unit"]
 
 
 def test_clean_keeps_the_learners_work(course):

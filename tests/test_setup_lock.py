@@ -11,8 +11,6 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from mednb.cli.build import requirements
-
 ROOT = Path(__file__).parents[1]
 LOCKS = ("requirements.lock", "requirements-test.lock")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -28,6 +26,12 @@ SYSTEMS = [
     for system in (LINUX, LINUX_ARM, MAC, WINDOWS)
     for python in ("3.11", "3.12", "3.13")
 ]
+
+
+def requirements(text):
+    """Return the requirements of a lock file, each with the lines it stands on."""
+    blocks = re.findall(r"(?m)^[A-Za-z0-9][^\n]*\n(?:[ \t]+--hash=[^\n]*\n)*", text)
+    return {block.splitlines()[0].rstrip("\\ "): block for block in blocks}
 
 
 def text(name):

@@ -1,4 +1,4 @@
-"""The command line: ``mednb doctor | data | run | lab | test | build``.
+"""The command line: ``mednb run | lab | doctor | data``.
 
 Each command is one module, imported when it is asked for, so that ``mednb --help`` stays quick.
 """
@@ -26,14 +26,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0 all right, 1 something failed, 2 the command cannot be done as given.
+        The exit code: 0 all right, 1 something failed, 2 the command cannot be done as given,
+        130 it was stopped.
     """
     options = vars(_parser().parse_args(arguments))
     try:
         module = importlib.import_module(f"mednb.cli.{options.pop('module')}")
-        return int(module.main(**options))
+        return int(getattr(module, options.pop("command", "main"))(**options))
     except MednbError as error:
         print(f"mednb: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("mednb"):  # our own mistake, which needs its traceback
             raise
@@ -55,9 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(module="doctor")
 
     data = commands.add_parser("data", help="list the data sets, or fetch some")
-    data.set_defaults(module="data")
+    data.set_defaults(module="doctor", command="data")
     data.add_argument("names", nargs="*", help="data sets to fetch; none lists all")
-    data.add_argument("--size", type=int, default=28, help="image size in pixels (default: 28)")
+    data.add_argument("--size", type=int, help="image size in pixels, where there are several")
 
     run = commands.add_parser("run", help="execute the notebooks")
     run.set_defaults(module="run")
@@ -65,19 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", type=Path, help="folder of the executed copies (default: _build)")
     run.add_argument("--in-place", action="store_true", help="write back to notebooks/ what passed")
     run.add_argument("--timeout", type=int, default=600, help="seconds a cell may take")
+    run.add_argument(
+        *("-j", "--jobs"), type=int, default=0, help="notebooks at a time (default: 2 if they fit)"
+    )
     run.add_argument("--online", action="store_true", help="let notebooks download data")
 
     lab = commands.add_parser("lab", help="open JupyterLab on your own copies in workspace/")
     lab.set_defaults(module="lab")
     lab.add_argument("--build-only", action="store_true", help="make the copies, open nothing")
     lab.add_argument("--no-open", action="store_true", help="start JupyterLab without a browser")
-
-    test = commands.add_parser("test", help="lint, types, layers, unit tests, notebooks")
-    test.set_defaults(module="checks")
-    test.add_argument("steps", nargs="*", help="steps to run (default: all)")
-
-    build = commands.add_parser("build", help="for developers: write generated files anew")
-    build.set_defaults(module="build")
-    build.add_argument("what", choices=["lock"], help="lock: the lock files and environment.yml")
-    build.add_argument("--upgrade", action="store_true", help="newest versions, not those locked")
     return parser

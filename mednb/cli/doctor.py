@@ -1,4 +1,4 @@
-"""``mednb doctor``: what this machine has, what is wrong with it, and how to mend that."""
+"""``mednb doctor``: what this machine has and what is wrong; ``mednb data``: what it holds."""
 
 import importlib
 import importlib.metadata
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
+from mednb.cli.run import free_memory
 
-__all__ = ["Problem", "examine", "free_memory", "main"]
+__all__ = ["Problem", "data", "examine", "main"]
 
 #: The most memory a notebook may take (the notebooks' contract), in bytes.
 NEEDED_BYTES = 4 * 10**9
@@ -45,6 +45,24 @@ def main() -> int:
     return 1 if stopped else 0
 
 
+def data(*, names: list[str], size: int | None) -> int:
+    """List every data set, or load the named ones, downloading what is not here; return 0.
+
+    Raises
+    ------
+    MednbError
+        When a name is not known, or a download is refused or fails.
+    """
+    from mednb import data as sets  # heavy: NumPy and the readers
+
+    if not names:
+        print(sets.names())
+    for name in names:
+        loaded = sets.load(name) if size is None else sets.load(name, size=size)
+        print(loaded.card())
+    return 0
+
+
 def examine() -> tuple[list[tuple[str, str]], list[Problem]]:
     """Return what there is (name, value), and what is wrong."""
     runtime, crash = _start_runtime()
@@ -71,18 +89,6 @@ def examine() -> tuple[list[tuple[str, str]], list[Problem]]:
         ]
         problems += _folder(folder, can_download=data.writable(folder), offline=offline)
     return rows, problems
-
-
-def free_memory() -> int:
-    """Return the memory a notebook may still take, in bytes; a container's limit counts."""
-    free = int(psutil.virtual_memory().available)
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = int((group / "memory.max").read_text("ascii"))
-        used = int((group / "memory.current").read_text("ascii"))
-    except (OSError, ValueError):  # no such limit ("max"), or not Linux
-        return free
-    return min(free, limit - used)
 
 
 def _start_runtime() -> tuple[dict[str, Any], Problem | None]:

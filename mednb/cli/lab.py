@@ -1,26 +1,41 @@
 """``mednb lab``: learner copies in ``workspace/``, and JupyterLab on them."""
 
+import copy
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import nbformat
 
-from mednb.cli.learner import learner_copy
-from mednb.cli.project import course_root, find_notebooks
+from mednb.cli.run import course_root, find_notebooks
+from mednb.errors import DataError, MednbError
 
-__all__ = ["Copied", "build_workspace", "lab_command", "main"]
+__all__ = ["Copied", "build_workspace", "lab_command", "learner_copy", "main", "without_solution"]
 
-#: What we wrote, by its SHA-256: a copy that still has it was not worked on.
+#: What we wrote, by a digest of its cells: a copy that still has them was not worked on.
 STATE = ".copies.json"
+#: nbgrader's own marks, so that a teacher may grade the same files with it.
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")
+#: The course is offline by rule: no news, no look-up of newer versions, and no question about it.
+OVERRIDES = {
+    "@jupyterlab/apputils-extension:notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+        "doNotDisturbMode": False,
+    }
+}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Copied:
     """What became of each learner copy, by file name.
 
@@ -31,20 +46,32 @@ class Copied:
         left alone although there is a newer version (also in ``kept``).
     """
 
-    new: tuple[str, ...]
-    refreshed: tuple[str, ...]
-    kept: tuple[str, ...]
-    outdated: tuple[str, ...]
+    new: list[str] = field(default_factory=list)
+    refreshed: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
 
 
 def main(*, build_only: bool, no_open: bool) -> int:
-    """Make the learner copies and open JupyterLab on them; its exit code is returned."""
+    """Make the learner copies and open JupyterLab on the first; its exit code is returned.
+
+    Raises
+    ------
+    MednbError
+        When the copies cannot be written.
+    """
     root = course_root()
     workspace = root / "workspace"
-    copied = build_workspace(root / "notebooks", workspace)
+    try:
+        copied = build_workspace(root / "notebooks", workspace)
+    except OSError as error:
+        raise MednbError(
+            f"Expected to write your copies of the notebooks. Received: {error.strerror} for "
+            f"{error.filename}. Make the folder writable, or copy the course to one that is."
+        ) from None
     print(f"workspace/: {len(copied.new)} new, {len(copied.refreshed)} refreshed.")
     if copied.kept:
-        print(f"Kept, because they may hold your work: {', '.join(copied.kept)}.")
+        print(f"Kept, because they hold your work: {', '.join(copied.kept)}.")
     if copied.outdated:
         print(
             f"There are newer versions of {', '.join(copied.outdated)}: rename your copy and run "
@@ -56,63 +83,67 @@ def main(*, build_only: bool, no_open: bool) -> int:
     scripts = sysconfig.get_path("scripts")
     environment["PATH"] = scripts + os.pathsep + environment.get("PATH", "")
     sys.stdout.flush()
-    try:
-        return subprocess.call(lab_command(workspace, no_open=no_open), env=environment)
-    except KeyboardInterrupt:  # the usual way to end JupyterLab, which has shut down by itself
-        return 0
+    with tempfile.TemporaryDirectory() as settings:
+        command = lab_command(workspace, Path(settings), no_open=no_open)
+        try:
+            return subprocess.call(command, env=environment)
+        except KeyboardInterrupt:  # the usual way to end JupyterLab, which shuts down by itself
+            return 0
 
 
 def build_workspace(notebooks: Path, workspace: Path) -> Copied:
-    """Write learner copies, never over a file that differs from what was written here before.
-
-    Parameters
-    ----------
-    notebooks
-        The source notebooks, with solutions.
-    workspace
-        The learner's folder; made when it is not there.
+    """Write learner copies, never over one whose cells differ from what was written before.
 
     Raises
     ------
     DataError
         When a notebook's solution marks do not come in pairs.
+    OSError
+        When the folder cannot be written.
     """
     workspace.mkdir(parents=True, exist_ok=True)
-    state_file = workspace / STATE
-    written: dict[str, str] = {}
-    if state_file.exists():
-        written = json.loads(state_file.read_text("utf-8"))
-    new: list[str] = []
-    refreshed: list[str] = []
-    kept: list[str] = []
-    outdated: list[str] = []
+    try:
+        written = dict(json.loads((workspace / STATE).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):  # none yet, or damaged: then every copy is work
+        written = {}
+    copied = Copied()
     for path in find_notebooks(notebooks, []):
-        text = nbformat.writes(learner_copy(nbformat.read(path, as_version=4))) + "\n"
-        content = text.encode("utf-8")
-        target = workspace / path.name
-        if target.exists():
-            present = _digest(target.read_bytes())
-            if present == _digest(content):
-                written[path.name] = present
-                continue
-            if present != written.get(path.name):
-                kept.append(path.name)
-                if written.get(path.name) != _digest(content):
-                    outdated.append(path.name)
-                continue
-        (refreshed if target.exists() else new).append(path.name)
-        target.write_bytes(content)
-        written[path.name] = _digest(content)
-    state_file.write_text(json.dumps(written, indent=1, sort_keys=True) + "\n", "utf-8")
-    return Copied(tuple(new), tuple(refreshed), tuple(kept), tuple(outdated))
+        name, target = path.name, workspace / path.name
+        learner = learner_copy(nbformat.read(path, as_version=4))
+        newest = _digest(learner)
+        present = _present(target)
+        if present not in (None, newest, written.get(name)):
+            copied.kept.append(name)
+            if written.get(name) != newest:
+                copied.outdated.append(name)
+            continue
+        if present != newest:
+            (copied.new if present is None else copied.refreshed).append(name)
+            _write(target, nbformat.writes(learner) + "\n")
+        written[name] = newest
+    _write(workspace / STATE, json.dumps(written, indent=1, sort_keys=True) + "\n")
+    return copied
 
 
-def lab_command(workspace: Path, *, no_open: bool) -> list[str]:
-    """Return the command that opens JupyterLab with this interpreter's kernel and no other."""
+def lab_command(workspace: Path, settings: Path, *, no_open: bool) -> list[str]:
+    """Return the command that opens the first notebook with this interpreter's kernel only.
+
+    Parameters
+    ----------
+    workspace
+        The learner's folder.
+    settings
+        A folder for JupyterLab's defaults; they are written to it.
+    no_open
+        Whether to start no browser.
+    """
+    (settings / "overrides.json").write_text(json.dumps(OVERRIDES), "utf-8")
+    first = sorted(path.name for path in workspace.glob("*.ipynb"))[:1]
     command = [
         *(sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={workspace}"),
-        "--ServerApp.kernel_spec_manager_class=mednb.cli.kernel.OwnKernel",
-        # The course is offline by rule: no news, no look-up of newer versions.
+        "--ServerApp.kernel_spec_manager_class=mednb.cli.run.OwnKernel",
+        f"--LabApp.app_settings_dir={settings}",
+        f"--LabApp.default_url=/lab/tree/{first[0]}" if first else "--LabApp.default_url=/lab",
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]
@@ -123,5 +154,75 @@ def lab_command(workspace: Path, *, no_open: bool) -> list[str]:
     return command
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def learner_copy(notebook: Any) -> Any:
+    """Return a copy with every solution replaced by a stub, and without outputs.
+
+    Raises
+    ------
+    DataError
+        When a solution begins and does not end, or the other way round.
+    """
+    out = copy.deepcopy(notebook)
+    for cell in out.cells:
+        if cell.cell_type != "code":
+            continue
+        cell.outputs, cell.execution_count = [], None
+        if BEGIN in cell.source or END in cell.source:
+            cell.source = without_solution(cell.source)
+            cell.metadata.get("jupyter", {}).pop("source_hidden", None)
+            if cell.metadata.get("jupyter") == {}:
+                del cell.metadata["jupyter"]
+    return out
+
+
+def without_solution(source: str) -> str:
+    """Return a cell's code with what stands between the marks replaced by an indented stub.
+
+    Raises
+    ------
+    DataError
+        When the marks do not come in pairs.
+    """
+    lines: list[str] = []
+    inside = False
+    for line in source.splitlines():
+        mark = line.strip()
+        if mark not in (BEGIN, END):
+            if not inside:
+                lines.append(line)
+            continue
+        if inside == (mark == BEGIN):
+            raise DataError(
+                f"Expected {BEGIN!r} and {END!r} in turns. Received: {mark!r} "
+                f"{'within' if inside else 'without'} a solution, in the cell\n{source}"
+            )
+        inside = not inside
+        if inside:
+            indent = re.match(r"\s*", line)
+            lines += [(indent.group() if indent else "") + stub for stub in STUB]
+    if inside:
+        raise DataError(f"Expected {END!r}. Received: a solution without end, in\n{source}")
+    return "\n".join(lines)
+
+
+def _present(target: Path) -> str | None:
+    """Return the digest of the copy that is there; of anything else, what equals no digest."""
+    if not target.exists():
+        return None
+    try:
+        return _digest(nbformat.read(target, as_version=4))
+    except Exception:  # whatever a damaged file leads to: it may still be somebody's work
+        return "not a notebook"
+
+
+def _digest(notebook: Any) -> str:
+    """Return a SHA-256 of the cells' kinds and sources: opening or running changes neither."""
+    cells = [(cell.cell_type, cell.source) for cell in notebook.cells]
+    return hashlib.sha256(json.dumps(cells).encode("utf-8")).hexdigest()
+
+
+def _write(target: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    unfinished = target.with_name(target.name + ".part")
+    unfinished.write_text(text, "utf-8")
+    unfinished.replace(target)

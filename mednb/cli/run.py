@@ -1,95 +1,459 @@
-"""``mednb run``: execute the notebooks, one line each, and a table at the end."""
+"""``mednb run``: execute the notebooks in fresh kernels, two at a time where the machine can."""
 
+import asyncio
+import contextlib
+import os
+import queue
+import re
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
+import psutil
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
-from mednb.cli.notebook import Execution, execute
-from mednb.cli.project import course_root, find_notebooks, kernel_environment
+from mednb.errors import MednbError, nearest
 
-__all__ = ["main"]
+__all__ = [
+    "Execution",
+    "OwnKernel",
+    "course_root",
+    "execute",
+    "find_notebooks",
+    "free_memory",
+    "kernel_environment",
+    "main",
+    "on_own_cores",
+    "tidy",
+]
+
+#: Free memory from which two notebooks may run at a time: each may take 4 GB.
+TWO_NEED_BYTES = 8 * 10**9
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def main(*, names: list[str], out: Path | None, in_place: bool, timeout: int, online: bool) -> int:
-    """Execute notebooks, each in a fresh kernel; one that fails does not stop the others.
+class OwnKernel(KernelSpecManager):
+    """Knows no kernel folders: whatever a reader installed, this interpreter's kernel runs."""
+
+    def _kernel_dirs_default(self) -> list[str]:
+        return []
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What came of executing one notebook.
 
     Parameters
     ----------
-    names
-        Beginnings of file names (``01``); empty runs all.
-    out
-        Folder of the executed copies; ``_build`` beside ``notebooks/`` when None.
-    in_place
-        Write a notebook that passed back to ``notebooks/``, as it is committed.
-    timeout
-        Seconds one cell may take.
-    online
-        Whether notebooks may download data; otherwise they use what is there.
+    notebook
+        The executed notebook, tidied; after a failure, as far as it got; None if not readable.
+    seconds, peak_bytes
+        Wall-clock time with the start of the kernel; peak memory of the kernel and its children.
+    failure
+        What stopped it (cell, its code, the traceback), or None when every cell ran.
+    """
 
-    Returns
-    -------
-    int
-        0 when every notebook ran to its end, otherwise 1.
+    notebook: Any
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    failure: str | None = None
+
+    @property
+    def headlines(self) -> list[str]:
+        """What the notebook printed on lines that begin with ``Headline: ``."""
+        cells = [] if self.notebook is None else self.notebook.cells
+        texts = [output.get("text", "") for cell in cells for output in cell.get("outputs", [])]
+        return re.findall(r"(?m)^Headline: (.*)$", "\n".join(texts))
+
+
+def main(
+    *, names: list[str], out: Path | None, in_place: bool, timeout: int, online: bool, jobs: int
+) -> int:
+    """Execute notebooks (all when ``names`` is empty); one that fails does not stop the others.
+
+    Returns 0 when every notebook ran to its end, 1 when one failed, 130 after Ctrl-C.
+
+    Raises
+    ------
+    MednbError
+        When no notebook fits, a number is out of range, or the copies cannot be written.
     """
     root = course_root()
     paths = find_notebooks(root / "notebooks", names)
     copies = out or root / "_build"
-    copies.mkdir(parents=True, exist_ok=True)
-    width = max(len(path.stem) for path in paths)
-    print(f"Executing {len(paths)} notebook(s); the copies go to {_short(copies)}.", flush=True)
-    started = time.perf_counter()
-    done: dict[str, Execution] = {}
+    if timeout < 1 or jobs < 0:
+        raise MednbError(
+            f"Expected --timeout of 1 or more and --jobs of 0 (choose) or more. "
+            f"Received: {timeout} and {jobs}."
+        )
+    try:
+        copies.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=copies).close()
+    except OSError as error:
+        raise MednbError(
+            f"Expected a folder for the executed copies. Received: {copies} "
+            f"({error.strerror}). Name another with --out."
+        ) from None
+    jobs = min(jobs or _jobs(), len(paths))
+    progress = _Progress(paths, jobs, _expected(root))
+    print(f"Executing {len(paths)} notebook(s), {jobs} at a time{progress.forecast()}.", flush=True)
+    done: dict[Path, Execution] = {}
     with tempfile.TemporaryDirectory() as profile:
         environment = kernel_environment(Path(profile), online=online)
-        for path in paths:
-            print(f"  {path.stem:<{width}}  ", end="", flush=True)
-            result = execute(path, environment=environment, timeout=timeout)
-            done[path.stem] = result
-            nbformat.write(result.notebook, copies / path.name)
-            if in_place and result.failure is None:
-                nbformat.write(result.notebook, path)
-            print(_measured(result), flush=True)
-            if result.failure is not None:
-                print(_explained(path.stem, result), flush=True)
-    print("\n".join(["", *_table(done, time.perf_counter() - started), ""]))
-    failed = [name for name, result in done.items() if result.failure is not None]
-    if failed:
+        try:
+            for path, result in _executions(paths, jobs, environment, timeout, progress):
+                done[path] = result
+                if result.notebook is not None:
+                    nbformat.write(result.notebook, copies / path.name)
+                    if in_place and result.failure is None:
+                        nbformat.write(result.notebook, path)
+                progress.finished(path, result)
+        except KeyboardInterrupt:
+            print(f"\nStopped. {len(done)} of {len(paths)} were done; the copies are kept.")
+            return 130
+    print("\n".join(["", *_table(paths, done, progress.seconds()), ""]))
+    if failed := [path.stem for path in paths if done[path].failure is not None]:
         print(f"{len(failed)} of {len(done)} failed: {', '.join(failed)}.")
         return 1
     print("All ran to the end. To work through them: `make lab`, or `python course.py lab`.")
     return 0
 
 
-def _measured(result: Execution) -> str:
-    state = "ok" if result.failure is None else "FAILED"
-    return f"{result.seconds:6.1f} s  {result.peak_bytes / 1e9:5.2f} GB  {state}"
+def _executions(
+    paths: list[Path], jobs: int, environment: Mapping[str, str], timeout: int, progress: Any
+) -> Iterator[tuple[Path, Execution]]:
+    """Yield each notebook with what came of it, as soon as it is done."""
+
+    def work(path: Path) -> Execution:
+        progress.started(path)
+        return execute(path, environment=environment, timeout=timeout)
+
+    with on_own_cores(jobs) as pool:
+        waiting: dict[Future[Execution], Path] = {pool.submit(work, p): p for p in paths}
+        try:
+            while waiting:
+                finished, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    yield waiting.pop(future), future.result()
+                progress.show()
+        except (KeyboardInterrupt, GeneratorExit):
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    child.kill()
+            raise
 
 
-def _explained(name: str, result: Execution) -> str:
-    failure = result.failure
-    if failure is None:
-        return ""
-    text = f"{name}, code cell {failure.cell}:\n\n{failure.source}\n\n{failure.message}\n"
-    return "\n" + "\n".join(f"    {line}".rstrip() for line in text.splitlines())
+@contextlib.contextmanager
+def on_own_cores(jobs: int) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool of threads that share out the cores; what a thread starts stays on its own.
+
+    A program keeps its number of threads, and with it its digits; but two programs no longer
+    wait for each other's threads.
+    """
+    shares: queue.Queue[list[int]] = queue.Queue()
+    pins = jobs > 1 and hasattr(os, "sched_setaffinity")
+    cores = sorted(os.sched_getaffinity(0)) if pins else []
+    for i in range(jobs):
+        shares.put(cores[i::jobs])
+
+    def pin() -> None:
+        if mine := shares.get():
+            os.sched_setaffinity(0, mine)
+
+    with ThreadPoolExecutor(jobs, initializer=pin) as pool:
+        yield pool
 
 
-def _table(done: Mapping[str, Execution], seconds: float) -> Iterator[str]:
-    width = max(len(name) for name in [*done, "Notebook"])
+def execute(path: Path, *, environment: Mapping[str, str], timeout: int = 600) -> Execution:
+    """Return what comes of a notebook in a fresh kernel and its own folder; the file stays.
+
+    Parameters
+    ----------
+    path
+        The notebook; one that cannot be read gives an :class:`Execution` with a failure.
+    environment
+        Environment variables of the kernel.
+    timeout
+        Seconds one cell may take.
+    """
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except Exception as error:  # a broken file raises whatever its content leads to
+        words = f"Expected a notebook (nbformat 4). Received: {type(error).__name__}: {error}"
+        return Execution(None, failure=words[:500])
+    for cell in notebook.cells:
+        if cell.cell_type == "code":  # what is not reached must not look as if it had run
+            cell.outputs, cell.execution_count = [], None
+    kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=OwnKernel())
+    client = NotebookClient(
+        notebook,
+        km=kernel,
+        timeout=timeout,
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    watch = _Watch(kernel)
+    client.on_notebook_start = watch.started
+    client.on_cell_start = watch.cell_started
+    client.on_cell_executed = watch.sample
+    started = time.perf_counter()
+    failure = None
+    # The launching terminal is no place for what kernels say about their own transport; a kernel
+    # that dies leaves its last words there, though.
+    with tempfile.TemporaryFile() as log:
+        try:
+            asyncio.run(client.async_execute(cleanup_kc=True, env=dict(environment), stderr=log))
+        except CellExecutionError:
+            errors = [o for o in notebook.cells[watch.cell].outputs if o.output_type == "error"]
+            failure = "\n".join(line for error in errors for line in error.traceback)
+        except Exception as error:  # too slow, killed, or never started
+            log.seek(0)
+            failure = f"{type(error).__name__}: {error}\n{log.read().decode('utf-8', 'replace')}"
+        finally:
+            watch.stop()
+    if failure is not None:
+        cells = notebook.cells[: watch.cell + 1]
+        number = sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in cells)
+        source = cells[-1].source if cells else ""
+        failure = f"code cell {number}:\n\n{source}\n\n{_ANSI.sub('', failure).rstrip()}"
+    seconds = time.perf_counter() - started
+    return Execution(tidy(notebook), seconds, watch.peak, failure)
+
+
+def tidy(notebook: Any) -> Any:
+    """Drop what would differ at the next execution though nothing changed; return the notebook."""
+    notebook.nbformat_minor = max(notebook.nbformat_minor, 5)
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata.get("language_info", {}).pop("version", None)
+    notebook.metadata["kernelspec"] = {
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        "name": "python3",
+    }
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        for output in cell.get("outputs", []):
+            # Refers to a live object by a random number; its text stays.
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+    return notebook
+
+
+class _Watch:
+    """Where an execution is, and the most memory its kernel took: nbclient's hooks."""
+
+    def __init__(self, kernel: AsyncKernelManager) -> None:
+        self.cell, self.peak = 0, 0
+        self._kernel = kernel
+        self._process: psutil.Process | None = None
+        self._stop = threading.Event()
+
+    def started(self, **_: object) -> None:
+        process = getattr(self._kernel.provisioner, "process", None)
+        if process is not None:
+            self._process = psutil.Process(process.pid)
+            threading.Thread(target=self._sample_often, daemon=True).start()
+
+    def cell_started(self, *, cell_index: int, **_: object) -> None:
+        self.cell = cell_index
+
+    def sample(self, **_: object) -> None:
+        """Add up the resident memory of the kernel and its children."""
+        if self._process is None:
+            return
+        with contextlib.suppress(psutil.Error, OSError):
+            processes = [self._process, *self._process.children(recursive=True)]
+            self.peak = max(self.peak, sum(p.memory_info().rss for p in processes))
+            # Where the system keeps a peak of its own, a spike between two samples counts too.
+            status = Path(f"/proc/{self._process.pid}/status")
+            if status.exists() and (found := re.search(r"VmHWM:\s+(\d+)", status.read_text())):
+                self.peak = max(self.peak, int(found[1]) * 1024)
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _sample_often(self) -> None:
+        while not self._stop.wait(0.1):
+            self.sample()
+
+
+class _Progress:
+    """Says what is done, and how long the rest may take; redraws a line only on a terminal."""
+
+    def __init__(self, paths: list[Path], jobs: int, expected: Mapping[str, float]) -> None:
+        self.expected = {path: expected.get(path.stem, 60.0) for path in paths}
+        self.left = dict.fromkeys(paths, True)
+        self._begun: dict[Path, float] = {}
+        self._jobs, self._took, self._should = jobs, 0.0, 0.0
+        self._start = time.perf_counter()
+        self._width = max(len(path.stem) for path in paths)
+        self._drawn = ""
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start
+
+    def forecast(self) -> str:
+        """Return ', about 6 minutes left': what the rest takes at the speed seen so far."""
+        pace = self._took / self._should if self._should else 1.0
+        rests = [
+            max(5.0, self.expected[path] * pace - self._running(path)) for path in list(self.left)
+        ]
+        seconds = max(sum(rests) / self._jobs, max(rests, default=0.0))
+        return f", about {seconds / 60:.0f} min left" if seconds >= 60 else ", about a minute left"
+
+    def started(self, path: Path) -> None:
+        self._begun[path] = time.perf_counter()
+
+    def show(self) -> None:
+        """Draw what runs now, where someone watches."""
+        running = [path for path in list(self._begun) if path in self.left]
+        if not running or not sys.stdout.isatty():
+            return
+        told = ", ".join(f"{p.stem[:2]} for {self._running(p):.0f} s" for p in running)
+        self._draw(f"  running {told}{self.forecast()}")
+
+    def finished(self, path: Path, result: Execution) -> None:
+        """Print the notebook's line, and how it failed."""
+        del self.left[path]
+        self._took += result.seconds
+        self._should += self.expected[path]
+        self._draw("")
+        state = "ok" if result.failure is None else "FAILED"
+        rest = self.forecast() if self.left else ""
+        measured = f"{result.seconds:6.1f} s  {result.peak_bytes / 1e9:5.2f} GB  {state}"
+        print(f"  {path.stem:<{self._width}}  {measured}{rest}", flush=True)
+        if result.failure is not None:
+            lines = f"\n{path.stem}, {result.failure}\n".splitlines()
+            print("\n".join(f"    {line}".rstrip() for line in lines), flush=True)
+
+    def _running(self, path: Path) -> float:
+        begun = self._begun.get(path)
+        return 0.0 if begun is None else time.perf_counter() - begun
+
+    def _draw(self, line: str) -> None:
+        if self._drawn or line:
+            print("\r" + line.ljust(len(self._drawn)) + ("" if line else "\r"), end="", flush=True)
+        self._drawn = line
+
+
+def _table(paths: list[Path], done: Mapping[Path, Execution], seconds: float) -> Iterator[str]:
+    width = max(len(name) for name in [*(path.stem for path in paths), "Notebook"])
     yield f"{'Notebook':<{width}}  {'Minutes':>7}  {'Peak GB':>7}  Result"
-    for name, result in done.items():
+    for path in paths:
+        result = done[path]
         measured = f"{result.seconds / 60:7.1f}  {result.peak_bytes / 1e9:7.2f}"
-        first, *more = result.headlines or ("",)
+        first, *more = result.headlines or [""]
         state = "failed" if result.failure is not None else "ok"
-        yield f"{name:<{width}}  {measured}  {state}{': ' if first else ''}{first}"
+        yield f"{path.stem:<{width}}  {measured}  {state}{': ' if first else ''}{first}"
         for line in more:
             yield f"{'':<{width + 18}}      {line}"
     most = max(result.peak_bytes for result in done.values()) / 1e9
     yield f"{'All':<{width}}  {seconds / 60:7.1f}  {most:7.2f}"
 
 
-def _short(path: Path) -> str:
+def _jobs() -> int:
+    return 2 if (os.cpu_count() or 1) >= 2 and free_memory() >= TWO_NEED_BYTES else 1
+
+
+def _expected(root: Path) -> dict[str, float]:
+    """Return the seconds each notebook took when the benchmark `run` was last recorded."""
+    try:
+        text = (root / "benchmarks" / "RESULTS.md").read_text("utf-8")
+    except OSError:
+        return {}
+    rows = re.findall(r"(?m)^\| (\d\d_\w+) \| (\d+) \|", text.partition("\n## run\n")[2])
+    return {name: float(seconds) for name, seconds in rows}
+
+
+def free_memory() -> int:
+    """Return the memory a notebook may still take, in bytes; a container's limit counts."""
+    free = int(psutil.virtual_memory().available)
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = int((group / "memory.max").read_text("ascii"))
+        used = int((group / "memory.current").read_text("ascii"))
+    except (OSError, ValueError):  # no such limit ("max"), or not Linux
+        return free
+    return min(free, limit - used)
+
+
+def course_root() -> Path:
+    """Return the folder that holds ``notebooks/`` and ``course.py``, searched upwards from here.
+
+    Raises
+    ------
+    MednbError
+        When ``mednb`` was installed by itself and the course is not around.
+    """
     here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    for folder in (here, *here.parents, Path(__file__).parents[2]):
+        if (folder / "notebooks").is_dir() and (folder / "course.py").is_file():
+            return folder
+    raise MednbError(
+        f"Expected to be inside the course's folder, which holds notebooks/ and course.py. "
+        f"Received: {here}. Change to that folder first; `mednb doctor` and `mednb data` work "
+        f"anywhere."
+    )
+
+
+def find_notebooks(folder: Path, names: list[str]) -> list[Path]:
+    """Return the notebooks in reading order; ``names`` (``01``) are beginnings, empty keeps all.
+
+    Raises
+    ------
+    MednbError
+        When there are no notebooks, or a name fits none.
+    """
+    found = sorted(folder.glob("*.ipynb"))
+    if not found:
+        raise MednbError(f"Expected notebooks in {folder}. Received: none.")
+    wanted = set()
+    for name in names:
+        stem = Path(name).name.removesuffix(".ipynb")
+        fitting = [path for path in found if path.stem.startswith(stem)]
+        if not fitting:
+            known = [path.stem for path in found]
+            close = nearest(stem, known)
+            hint = f" Did you mean {close!r}?" if close else ""
+            raise MednbError(
+                f"Expected a notebook among {', '.join(known)}. Received: {name!r}.{hint}"
+            )
+        wanted.update(fitting)
+    return [path for path in found if not names or path in wanted]
+
+
+def kernel_environment(ipython_folder: Path, *, online: bool = False) -> dict[str, str]:
+    """Return the environment of kernels whose outputs must not depend on who runs them.
+
+    Parameters
+    ----------
+    ipython_folder
+        An empty folder, in place of the reader's own IPython profile and start-up files.
+    online
+        Whether notebooks may download data.
+    """
+    environment = dict(os.environ)
+    # Someone's MPLBACKEND=Agg would leave every figure out of the notebook.
+    environment.pop("MPLBACKEND", None)
+    environment["IPYTHONDIR"] = str(ipython_folder)
+    # Nobody moves a slider here: mednb.plots.interactive draws one figure instead.
+    environment["MEDNB_STATIC"] = "1"
+    environment["MEDNB_STRICT"] = "1"  # a wrong answer to an exercise fails, as in grading
+    # Linear algebra sums in another order with another number of threads.
+    environment.update({name: environment.get(name, "2") for name in THREADS})
+    environment.pop("MEDNB_OFFLINE", None)
+    if not online:
+        environment["MEDNB_OFFLINE"] = "1"
+    return environment

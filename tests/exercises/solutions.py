@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mednb.cli.learner import without_solution
+from mednb.cli.lab import without_solution
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 

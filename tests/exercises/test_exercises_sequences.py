@@ -3,7 +3,7 @@ import pytest
 import solutions
 from solutions import solution, stub
 
-from mednb.cli.learner import without_solution
+from mednb.cli.lab import without_solution
 from mednb.exercises import CHECKERS, IncorrectError, check
 
 NOTEBOOK = next(iter(sorted(p.name for p in solutions.NOTEBOOKS.glob("03_*.ipynb"))), None)

@@ -19,8 +19,8 @@ from typing import Any
 
 import nbformat
 
-from mednb.cli.learner import BEGIN, END
-from mednb.cli.notebook import tidy
+from mednb.cli.lab import BEGIN, END
+from mednb.cli.run import tidy
 
 ROOT = Path(__file__).parents[2]
 LAST_SECTIONS = ["What you now know", "What this does not show", "Exercises", "Further reading"]

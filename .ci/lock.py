@@ -1,15 +1,14 @@
-"""``mednb build lock``: write the lock files and environment.yml anew from pyproject.toml."""
+"""``python course.py lock``: write the lock files and environment.yml from pyproject.toml."""
 
+import argparse
 import re
-import shutil
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-from mednb.cli.project import course_root
-from mednb.errors import MednbError
-
-__all__ = ["environment_yml", "main", "only_in", "requirements"]
+ROOT = Path(__file__).resolve().parents[1]
 
 RUN_LOCK = "requirements.lock"
 TEST_LOCK = "requirements-test.lock"
@@ -21,12 +20,12 @@ TEST_GROUPS = (*RUN_GROUPS, "test")
 
 HEAD = """\
 # {what}: exact versions and hashes, from any index.
-# Written by `mednb build lock`; installed by course.py with
+# Written by `python course.py lock`; installed by course.py with
 # pip install --no-deps --require-hashes --requirement {name}
 """
 
 ENVIRONMENT_HEAD = """\
-# For conda, mamba and Binder: the versions of requirements.lock. Written by `mednb build lock`.
+# For conda, mamba and Binder: the versions of requirements.lock, by `python course.py lock`.
 #   conda env create --file environment.yml && conda activate mednb && ./postBuild
 # postBuild adds medmnist and mednb: medmnist declares torch, which only --no-deps keeps out, and
 # that cannot be said here.
@@ -41,22 +40,12 @@ dependencies:
 """
 
 
-def main(*, what: str, upgrade: bool) -> int:
-    """Resolve pyproject.toml for every supported system and write the three files.
-
-    Parameters
-    ----------
-    what
-        ``"lock"``.
-    upgrade
-        Take the newest versions, not those that are locked already.
-
-    Raises
-    ------
-    MednbError
-        When uv is missing or finds no solution.
-    """
-    root = course_root()
+def main() -> None:
+    """Resolve pyproject.toml for every supported system and write the three files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--upgrade", action="store_true", help="newest versions, not those locked")
+    upgrade = parser.parse_args().upgrade
+    root = ROOT
     run_lock, test_lock = root / RUN_LOCK, root / TEST_LOCK
     before = "" if upgrade else "".join(_text(path) for path in (run_lock, test_lock))
     everything = requirements(_resolve(root, TEST_GROUPS, before))
@@ -67,8 +56,7 @@ def main(*, what: str, upgrade: bool) -> int:
     head = HEAD.format(what="What the tests need besides requirements.lock", name=TEST_LOCK)
     _write(test_lock, head + "".join(extra.values()))
     _write(root / ENVIRONMENT, environment_yml(base))
-    print(f"{what}: {len(base)} requirements for the course, {len(extra)} more for the tests.")
-    return 0
+    print(f"{len(base)} requirements for the course, {len(extra)} more for the tests.")
 
 
 def requirements(text: str) -> dict[str, str]:
@@ -105,9 +93,7 @@ def _yaml_items(base: dict[str, str]) -> Iterator[str]:
 
 
 def _resolve(root: Path, groups: tuple[str, ...], preferred: str) -> str:
-    uv = shutil.which("uv")
-    if uv is None:
-        raise MednbError("Expected uv on the PATH, which resolves for every system at once.")
+    uv = str(Path(sysconfig.get_path("scripts"), "uv"))  # it stands in the lock itself
     # uv keeps the versions that stand in its output file.
     output = root / "_build" / "lock.txt"
     output.parent.mkdir(exist_ok=True)
@@ -119,7 +105,7 @@ def _resolve(root: Path, groups: tuple[str, ...], preferred: str) -> str:
         *("--output-file", str(output)),
     ]
     if subprocess.call(command, cwd=root) != 0:
-        raise MednbError("Expected a solution for pyproject.toml. Received: uv's message above.")
+        sys.exit("Expected a solution for pyproject.toml. Received: uv's message above.")
     return output.read_text("utf-8")
 
 
@@ -129,3 +115,7 @@ def _text(path: Path) -> str:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, "utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main()
