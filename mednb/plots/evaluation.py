@@ -1,110 +1,16 @@
-"""Pictures of an evaluation: ROC curve, reliability diagram, decision curve, two score clouds."""
+"""Pictures of an evaluation: decision curve, two score clouds."""
 
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from mednb.metrics.band import RocBand
-from mednb.metrics.calibration import Reliability
 from mednb.metrics.decision import DecisionCurve
 from mednb.metrics.roc import roc_points
-from mednb.plots.figures import OKABE_ITO, show
+from mednb.plots import OKABE_ITO, _mark, _roc_axes, show
 
-__all__ = ["decision_curve", "reliability", "roc", "threshold"]
-
-
-def roc(
-    y_true: ArrayLike,
-    scores: Mapping[str, ArrayLike],
-    *,
-    alt: str,
-    band: RocBand | None = None,
-    points: Mapping[str, tuple[float, float]] | None = None,
-    steps: bool = False,
-    size: tuple[float, float] = (4.6, 4.0),
-) -> None:
-    """Show ROC curves over the diagonal of guessing.
-
-    Parameters
-    ----------
-    y_true
-        ``(N,)`` labels 0 and 1.
-    scores
-        Legend text -> ``(N,)`` probabilities in 0..1. Put the AUC and its interval in the text.
-    alt
-        Alternative text.
-    band
-        From :func:`mednb.metrics.band.roc_band`: drawn behind the first curve.
-    points
-        Legend text -> (sensitivity, specificity) of an operating point.
-    steps
-        Mark every threshold, for a curve of a few cases.
-    size
-        Width and height in inches.
-    """
-    fig, ax = plt.subplots(figsize=size)
-    ax.plot([0, 1], [0, 1], color="0.5", linewidth=0.8, linestyle=":", label="guessing")
-    for i, (name, score) in enumerate(scores.items()):
-        curve = roc_points(y_true, score)
-        ax.plot(
-            curve.false_positive_rate,
-            curve.true_positive_rate,
-            color=OKABE_ITO[i],
-            marker="o" if steps else None,
-            markersize=3,
-            label=name,
-        )
-    if band is not None:
-        ax.fill_between(
-            band.false_positive_rate,
-            band.low,
-            band.high,
-            color=OKABE_ITO[0],
-            alpha=0.2,
-            linewidth=0,
-            label=f"{100 * band.level:g} % interval, point by point",
-        )
-    _mark(ax, points or {}, first=len(scores))
-    _roc_axes(ax)
-    ax.legend(loc="lower right", fontsize=8)
-    show(fig, alt=alt)
-
-
-def reliability(bins: Mapping[str, Reliability], *, alt: str) -> None:
-    """Show what was said against what came true, one panel a model, counts below.
-
-    Parameters
-    ----------
-    bins
-        Title -> what :func:`mednb.metrics.calibration.reliability` returned.
-    alt
-        Alternative text.
-    """
-    fig, axes = plt.subplots(
-        2,
-        len(bins),
-        figsize=(0.6 + 2.4 * len(bins), 3.2),
-        squeeze=False,
-        sharex=True,
-        sharey="row",
-        height_ratios=(3, 1),
-    )
-    for (upper, lower), (title, found) in zip(axes.T, bins.items(), strict=True):
-        full = found.n > 0
-        said, came = found.predicted[full], found.observed[full]
-        ends = [came - found.low[full], found.high[full] - came]
-        upper.plot([0, 1], [0, 1], color="0.5", linewidth=0.8, linestyle=":")
-        upper.errorbar(said, came, yerr=np.maximum(ends, 0), fmt="o", markersize=4, capsize=2)
-        upper.set(title=f"{title}: ECE {found.ece:.2f}", ylim=(-0.03, 1.03))
-        width = np.diff(found.edges)
-        lower.bar(found.edges[:-1] + width / 2, found.n, width=0.9 * width, color="0.6")
-        lower.set(xlim=(-0.03, 1.03), xlabel="probability said")
-    axes[0, 0].set_ylabel("share that came true")
-    axes[1, 0].set_ylabel("cases")
-    show(fig, alt=alt)
+__all__ = ["decision_curve", "threshold"]
 
 
 def decision_curve(
@@ -205,29 +111,3 @@ def threshold(
     _roc_axes(right)
     right.legend(loc="lower right", fontsize=8)
     show(fig, alt=alt)
-
-
-def _mark(ax: Axes, points: Mapping[str, tuple[float, float]], *, first: int) -> None:
-    """Put a point of its own colour and shape on the curve for each operating point."""
-    shapes = "Ds^vP*o"
-    for i, (name, (sensitivity, specificity)) in enumerate(points.items()):
-        ax.plot(
-            1 - specificity,
-            sensitivity,
-            marker=shapes[i % len(shapes)],
-            markersize=7,
-            linestyle="none",
-            color=OKABE_ITO[(first + i) % len(OKABE_ITO)],
-            label=name,
-            zorder=3,
-        )
-
-
-def _roc_axes(ax: Axes) -> None:
-    ax.set(
-        xlabel="1 - specificity: false alarms",
-        ylabel="sensitivity: found",
-        xlim=(-0.02, 1.02),
-        ylim=(-0.02, 1.02),
-        aspect="equal",
-    )

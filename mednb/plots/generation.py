@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mednb.errors import ShapeError
-from mednb.plots.figures import OKABE_ITO, show
+from mednb.plots import OKABE_ITO, show
 
 __all__ = ["gains", "montage", "points"]
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mednb.errors import ShapeError
 from mednb.metrics.registration import jacobian, pull, where_to
-from mednb.plots.figures import OKABE_ITO, show
+from mednb.plots import OKABE_ITO, show
 
 __all__ = ["checkerboard", "grids", "jacobians", "landscapes", "registered"]
 

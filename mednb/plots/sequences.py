@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mednb.errors import DataError, ShapeError
-from mednb.plots.figures import OKABE_ITO, show
+from mednb.plots import OKABE_ITO, show
 from mednb.types import Clip
 
 __all__ = ["beats", "m_mode", "motion"]

@@ -1,17 +1,42 @@
-"""Figures carry their alternative text, hide what they must, and refuse what they cannot show."""
+"""Figures and films say what they are given, carry their alternative text, and are closed."""
 
 import base64
 import io
 
+import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from IPython.display import display  # noqa: F401  (patched below)
 from PIL import Image
 
-from mednb import plots
+from mednb import plots, simulate
 from mednb.errors import DataError, ShapeError
+from mednb.metrics import band, calibration
 from mednb.metrics.agreement import agreement
+from mednb.models.unet import unet
+
+
+@pytest.fixture(autouse=True)
+def no_figure_left_open():
+    yield
+    left = plt.get_fignums()
+    plt.close("all")
+    assert left == []
+
+
+@pytest.fixture(scope="module")
+def study():
+    return simulate.scores(60, images=2, seed=3)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Collect figures and alternative texts in place of showing them."""
+    calls = []
+    monkeypatch.setattr("mednb.plots.show", lambda figure, *, alt: calls.append((figure, alt)))
+    yield calls
+    for figure, _ in calls:
+        plt.close(figure)
 
 
 @pytest.fixture
@@ -28,15 +53,19 @@ def picture(output, kind="image/png"):
     return Image.open(io.BytesIO(base64.b64decode(output[0][kind])))
 
 
-def test_every_figure_has_its_alternative_text_and_is_closed(shown):
+def test_every_figure_has_its_alternative_text_and_is_closed(shown, study):
     x = np.arange(5)
-    plots.images(np.zeros((3, 7, 8)), alt="three", titles=["a", "b", "c"])
+    plots.images(np.zeros((3, 7, 8)), alt="three", titles=["a", "b", "c"], window=None)
     plots.curves(x, {"one": x, "two": x**2}, xlabel="t", ylabel="y", alt="lines", marks={"m": 2})
     plots.intervals({"a": (0.5, 0.4, 0.6)}, xlabel="AUC", alt="dots", references={"chance": 0.5})
     plots.confusion([[3, 1], [0, 2]], ["no", "yes"], alt="counts")
     found = agreement(x, x + np.array([1, 0, 1, 0, 1]), unit="mL", replicates=50)
     plots.bland_altman(x, x + 0.5, found, quantity="volume", alt="pairs")
-    alts = ["three", "lines", "dots", "counts", "pairs"]
+    plots.scatter([(x, x, "x", "y")], alt="cloud")
+    plots.roc(study.labels, {"model": study.probability}, alt="curve")
+    bins = calibration.reliability(study.labels, study.probability)
+    plots.reliability({"model": bins}, alt="bins")
+    alts = ["three", "lines", "dots", "counts", "pairs", "cloud", "curve", "bins"]
     assert [m["image/png"]["alt"] for _, m in shown] == alts
     assert all("alt" not in d and d["text/plain"].startswith("<Figure: ") for d, _ in shown)
 
@@ -124,13 +153,105 @@ def test_a_film_of_figures_keeps_white_and_rare_colours(shown):
 
 
 def test_a_heavy_film_gets_fewer_pixels_and_a_hopeless_one_is_refused(shown, monkeypatch):
-    monkeypatch.setattr("mednb.plots.figures._FILM", 100_000)
+    monkeypatch.setattr("mednb.plots._FILM", 100_000)
     snow = np.random.default_rng(0).integers(0, 256, (5, 300, 500), dtype=np.uint8)
     plots.film(snow[:2], alt="snow", seconds=1)
     assert len(base64.b64decode(shown[0][0]["image/png"])) <= 100_000
     assert picture(shown[0]).width in (240, 360)
     with pytest.raises(DataError, match=r"at most 100 kB.*fewer frames"):
         plots.film(snow, alt="snow", seconds=1)
+
+
+def test_roc_draws_curve_band_and_operating_point(drawn, study):
+    y, p = study.labels, study.probability
+    around = band.roc_band(y, p, groups=study.groups, replicates=50)
+    plots.roc(y, {"model": p}, band=around, points={"here": (0.8, 0.6)}, alt="roc")
+    (ax,) = drawn[0][0].axes
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == [
+        "guessing",
+        "model",
+        "95 % interval, point by point",
+        "here",
+    ]
+    point = ax.lines[-1]
+    np.testing.assert_allclose([point.get_xdata(), point.get_ydata()], [[0.4], [0.8]])
+    curve = ax.lines[1]
+    np.testing.assert_allclose(
+        np.trapezoid(curve.get_ydata(), curve.get_xdata()),
+        np.mean(p[y == 1][:, None] > p[y == 0]),
+        atol=1e-12,
+    )
+
+
+def test_reliability_draws_each_model_and_leaves_empty_bins_out(drawn, study):
+    found = calibration.reliability(study.labels, 0.5 * study.probability)
+    plots.reliability({"halved": found, "again": found}, alt="bins")
+    axes = drawn[0][0].axes
+    assert len(axes) == 4
+    assert axes[0].get_title() == f"halved: ECE {found.ece:.2f}"
+    points = axes[0].containers[0].lines[0]
+    assert len(points.get_xdata()) == np.sum(found.n > 0) < len(found.n)
+    heights = [bar.get_height() for bar in axes[2].patches]
+    assert heights == found.n.tolist()
+
+
+def boxes(figure):
+    """Return (name, shape) of every box of a drawn network."""
+    texts = [" ".join(t.get_text().split()) for t in figure.axes[0].texts if t.get_text()]
+    return list(zip(texts[1::2], texts[::2], strict=True))
+
+
+def test_a_network_is_drawn_as_it_was_built(drawn):
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.BatchNormalization(),
+            layers.Flatten(),
+            layers.Dropout(0.5),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    plots.architecture(model)
+    figure, alt = drawn[0]
+    expected = [
+        ("input", "28 x 28 x 1"),
+        ("convolution 3 x 3", "26 x 26 x 32"),
+        ("max pooling 2 x 2", "13 x 13 x 32"),
+        ("flatten", "5408 numbers"),
+        ("dense softmax", "10 numbers"),
+    ]
+    assert boxes(figure) == expected
+    assert all(f"{name} ({shape})" in alt for name, shape in expected)
+    assert not figure.axes[0].lines
+    plots.architecture([("image", (28, 28, 1)), ("one\nanswer", (1,))], alt="two")
+    assert boxes(drawn[1][0]) == [("image", "28 x 28 x 1"), ("one answer", "1 number")]
+
+
+def test_a_u_net_has_its_levels_and_its_skips(drawn):
+    plots.architecture(unet((24, 32, 1), 3, depth=2, width=4))
+    ax = drawn[0][0].axes[0]
+    maps = ["24 x 32 x 4", "12 x 16 x 8", "6 x 8 x 16", "12 x 16 x 8", "24 x 32 x 4"]
+    assert [shape for _, shape in boxes(drawn[0][0])] == ["24 x 32 x 1", *maps, "24 x 32 x 3"]
+    centres = sorted({t.get_position()[0] for t in ax.texts if t.get_text()})
+    ends = sorted((line.get_xdata()[0], line.get_xdata()[-1]) for line in ax.lines)
+    joined = [(centres[1], centres[5]), (centres[2], centres[4])]
+    np.testing.assert_allclose(ends, joined, atol=6)
+
+
+def test_a_shortcut_with_weights_is_a_skip_and_no_box(drawn):
+    layers = keras.layers
+    image = keras.Input((8, 8, 4))
+    x = layers.Conv2D(6, 3, padding="same")(image)
+    x = layers.Conv2D(6, 3, padding="same")(x)
+    x = layers.Add()([x, layers.Conv2D(6, 1)(image)])
+    plots.architecture(keras.Model(image, layers.Conv2D(1, 1)(x)))
+    names = [name for name, _ in boxes(drawn[0][0])]
+    assert names == ["input", "2 x convolution 3 x 3", "convolution 1 x 1"]
+    assert len(drawn[0][0].axes[0].lines) == 1
 
 
 def test_without_a_reader_the_first_choice_is_drawn_once(monkeypatch):
