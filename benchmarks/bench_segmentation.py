@@ -38,10 +38,10 @@ from mednb.metrics.segmentation_report import evaluate
 from mednb.metrics.ventricle import ejection
 from mednb.models import classical_segmentation as classical
 from mednb.models.unet import segment
+from mednb.sequences import CAVITY
 from mednb.simulate.hearts import REGIONS
 from mednb.train.deform import deform
 from mednb.train.jitter import jitter
-from mednb.train.transfer import CAVITY
 from mednb.types import Clip, Split
 
 RESULT = Path(__file__).with_name("segmentation.json")

@@ -16,12 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import clip_networks
 import numpy as np
 from numpy.typing import NDArray
 from table import record
 
 import mednb
-from mednb import data, segmentation, train
+from mednb import data, segmentation, sequences
 from mednb.data import scanned
 from mednb.metrics import classification, intervals
 from mednb.metrics.agreement import agreement
@@ -83,39 +84,39 @@ TRIED: dict[str, Any] = {
 def ladder(seed: int) -> Iterator[dict[str, Any]]:
     """Yield a row for every arm of both tasks, judged on the test clips."""
     hearts = data.load("hearts")
-    splits = {n: train.log_voxels(getattr(hearts, n)) for n in ("train", "val", "test")}
+    splits = {n: sequences.log_voxels(getattr(hearts, n)) for n in ("train", "val", "test")}
     start = time.process_time()
-    first = train.train_encoder(
+    first = sequences.train_encoder(
         splits["train"],
         val=splits["val"],
         epochs=EPOCHS["encoder"],
-        seed=seed,
-        y="log_voxels",
-        relative=False,
         copies=COPIES["encoder"],
-        grows=3.0,
+        seed=seed,
     )
     seconds = time.process_time() - start
-    views = train.with_features(splits["test"], first.regressor, copies=COPIES["test"], seed=seed)
+    views = sequences.with_features(
+        splits["test"], first.regressor, copies=COPIES["test"], seed=seed
+    )
     logs = views.targets["features"][..., 0]
     row = {"seed": seed, "task": "volume", "arm": "encoder", "seconds": seconds}
     yield row | volume_figures(splits["test"], logs[: len(hearts.test)])
     row = {"seed": seed, "task": "ef", "arm": "least and greatest volume"}
     answers = np.split(100 * (1 - np.exp(-np.ptp(logs, axis=1))), 1 + COPIES["test"])
     yield row | judge("ef", hearts.test, answers)
-    learnt = train.with_features(splits["train"], first.encoder, copies=COPIES["heads"], seed=seed)
-    held = train.with_features(splits["val"], first.encoder)
-    views = train.with_features(splits["test"], first.encoder, copies=COPIES["test"], seed=seed)
-    parts = np.split(np.arange(len(views)), 1 + COPIES["test"])  # the clips, then each copy of them
+    about = {"copies": COPIES["heads"], "seed": seed}
+    learnt = sequences.with_features(splits["train"], first.encoder, **about)
+    held = sequences.with_features(splits["val"], first.encoder)
+    about = {"copies": COPIES["test"], "seed": seed}
+    views = sequences.views(splits["test"], first.encoder, **about)
     for task in ("ef", "arrow"):
-        turn = _keep if task == "ef" else train.arrow_of_time
-        whole = [turn(s, seed=seed) for s in (learnt, held, *(views.select(p) for p in parts))]
-        mixed = [train.shuffled(s, seed=100 + seed) for s in whole]
+        turn = _keep if task == "ef" else sequences.arrow_of_time
+        whole = [turn(s, seed=seed) for s in (learnt, held, *views)]
+        mixed = [sequences.shuffled(s, seed=100 + seed) for s in whole]
         y = "ef" if task == "ef" else "labels"
         arms = [*((kind, kind, whole) for kind in HEADS), ("gru, retrained shuffled", "gru", mixed)]
         for arm, kind, (given, val, *tests) in arms:
             start = time.process_time()
-            head, _ = train.fit_head(
+            head = sequences.fit_head(
                 kind, given, val=val, epochs=EPOCHS[task], seed=seed, y=y, **HEAD[task]
             )
             row = {"seed": seed, "task": task, "arm": arm, "seconds": time.process_time() - start}
@@ -138,11 +139,12 @@ def networks(seed: int) -> Iterator[dict[str, Any]]:
         whole = splits
         if task == "arrow":  # one way each in training: as many clips as for the EF
             whole = {
-                n: train.arrow_of_time(s, seed=seed, both=n == "test") for n, s in splits.items()
+                n: sequences.arrow_of_time(s, seed=seed, both=n == "test")
+                for n, s in splits.items()
             }
         y = "ef" if task == "ef" else "labels"
         start = time.process_time()
-        model, _ = train.fit_clips(
+        model = clip_networks.fit_clips(
             kind, whole["train"], val=whole["val"], epochs=EPOCHS[kind], seed=seed, y=y
         )
         row = {"seed": seed, "task": task, "arm": kind, "seconds": time.process_time() - start}

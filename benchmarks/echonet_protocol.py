@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from clip_networks import r2plus1d, sequence_model
 
 import mednb
 from mednb import train
@@ -91,11 +92,11 @@ def build(kind: str, shape: tuple[int, ...], ef: np.ndarray) -> Any:
 
     answer = {"activation": "linear", "mean": float(ef.mean()), "sd": float(ef.std())}
     if kind == "r2plus1d":
-        model = rnn.r2plus1d(shape, **answer)
+        model = r2plus1d(shape, **answer)
     else:
         encoder = rnn.frame_encoder(shape[1:])
         head = rnn.sequence_head(kind, shape[0], encoder.output_shape[-1], **answer)
-        model = rnn.sequence_model(encoder, head)
+        model = sequence_model(encoder, head)
     model.compile(keras.optimizers.Adam(1e-3, global_clipnorm=1.0), "mean_squared_error")
     return model
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -15,9 +16,11 @@ from mednb.errors import DownloadError
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
     path = Path(__file__).parents[2] / "benchmarks" / "echonet_protocol.py"
+    sys.path.insert(0, str(path.parent))  # as Python does for a script
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    sys.path.pop(0)
     return module
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import keras
 
 from mednb.models import cnn
-from mednb.train.history import History
-from mednb.train.loop import fit
+from mednb.train import History, fit
 from mednb.types import Split
 
 __all__ = ["SMALL", "Recipe", "train_small"]
@@ -66,26 +65,6 @@ def train_small(
     weights of the last epoch are kept: with a rate that falls to zero they are as good as any,
     and the best of many epochs on a small validation set is mostly luck. ``val`` is followed
     only, which leaves it for choosing between recipes and thresholds.
-
-    Parameters
-    ----------
-    split, val
-        ``(N, H, W, C)`` uint8 images with ``(N,)`` class numbers.
-    classes
-        Number of classes K.
-    seed
-        Of initial weights, dropout, augmentation and order.
-    recipe
-        What to do.
-    verbose
-        As in :func:`mednb.train.fit`.
-
-    Returns
-    -------
-    model
-        ``(N, H, W, C)`` to probabilities ``(N, K)``.
-    histories
-        One of each member.
     """
     height, width, channels = split.images.shape[1:]
     members, histories = [], []
