@@ -1,6 +1,6 @@
 """Networks and what they are measured against, one file a topic.
 
-Loaded when first asked for: ``convolution``, ``features`` and ``recurrent`` need no Keras.
+Loaded when first asked for: ``convolution`` and ``features`` need no Keras.
 """
 
 import importlib
@@ -25,7 +25,6 @@ __all__ = [
     "patches",
     "pooling",
     "reconstruction",
-    "recurrent",
     "registration",
     "registration_losses",
     "rnn",
@@ -57,7 +56,6 @@ if TYPE_CHECKING:
         patches,
         pooling,
         reconstruction,
-        recurrent,
         registration,
         registration_losses,
         rnn,
