@@ -1,140 +1,114 @@
-"""Checkers of the exercises in notebook 04."""
+"""Exercises of notebook 04."""
 
 import math
 from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mednb.exercises.core import Checker, attempt, guarded, number
+from mednb.exercises.core import Exercise, Function
 
-__all__ = ["CHECKERS"]
-
-Real = NDArray[np.float64]
+__all__ = ["EXERCISES"]
 
 
-def jensen_shannon(answer: Any) -> str | None:
-    """04-1: JS(p, q) = KL(p || m) / 2 + KL(q || m) / 2 with m = (p + q) / 2, in nats."""
-    for p, q in (
-        (np.array([0.5, 0.3, 0.2]), np.array([0.1, 0.6, 0.3])),
-        (np.array([0.5, 0.5, 0.0, 0.0]), np.array([0.0, 0.25, 0.25, 0.5])),
-    ):
-        with np.errstate(all="ignore"):
-            got = number(attempt(answer, p.copy(), q.copy()))
-        m = (p + q) / 2
-        right = (_kl(p, m) + _kl(q, m)) / 2
-        call = f"p={p.tolist()}, q={q.tolist()}"
-        if got is None:
-            if (p == 0).any():
-                return f"It fails where a probability is 0: there p ln p counts as 0. ({call})"
-            return "Expected one finite number, in nats."
-        if math.isclose(got, right, rel_tol=1e-6):
-            continue
-        for wrong, hint in (
-            (_kl(p, q), "That is KL(p || q): compare each with their mean m, not with the other."),
-            (_kl(q, p), "That is KL(q || p): compare each with their mean m, not with the other."),
-            ((_kl(p, q) + _kl(q, p)) / 2, "That is the mean of both KLs: use m in the logarithms."),
-            (right / math.log(2), "That is in bits: use the natural logarithm."),
-            (right**0.5, "That is the distance, the root of the divergence."),
-            (2 * right, "The half is missing: the mean of the two, not the sum."),
-            (_kl(p, m), "That is one side only: take the mean of KL(p || m) and KL(q || m)."),
-            (
-                _kl(m, p) / 2 + _kl(m, q) / 2,
-                "The arguments are swapped: KL(p || m), not KL(m || p).",
-            ),
-            (-right, "The sign: a divergence is never below 0."),
-        ):
-            if math.isclose(got, wrong, rel_tol=1e-6):
-                return f"{hint} ({call})"
-        return f"For {call}, {got:.4f} is not it. Do the first term by hand."
-    return None
-
-
-def copied(answer: Any) -> str | None:
-    """04-2: mean distance to the nearest training image over that to the nearest held-out image."""
-    rng = np.random.default_rng(43)
-    train, holdout = (rng.integers(0, 256, (n, 7, 8, 1)).astype(np.uint8) for n in (9, 11))
-    made = rng.integers(0, 256, (6, 7, 8, 1)).astype(np.uint8)
-    made[:3] = np.clip(train[:3].astype(int) + rng.integers(-9, 10, (3, 7, 8, 1)), 0, 255)
-    got = number(attempt(answer, made.copy(), train.copy(), holdout.copy()))
-    if got is None:
-        return "Expected one finite number."
-    to_train, to_holdout = _distances(made, train), _distances(made, holdout)
-    near, far = to_train.min(axis=1), to_holdout.min(axis=1)
-    right = near.mean() / far.mean()
-    wrapped = [_distances(made, other, wrap=True).min(axis=1).mean() for other in (train, holdout)]
-    wrong = (
-        (wrapped[0] / wrapped[1], "uint8 wraps around: 3 - 5 is 254 there. Make floats first."),
-        (far.mean() / near.mean(), "Upside down: the training images go above."),
-        (to_train.mean() / to_holdout.mean(), "That is over all pairs: take the nearest of each."),
-        (to_train.min() / to_holdout.min(), "That is one image: the mean over all that were made."),
-        ((near**2).mean() / (far**2).mean(), "The root is missing: those are squared distances."),
-        (
-            to_train.min(axis=0).mean() / to_holdout.min(axis=0).mean(),
-            "That is each training image's nearest generated one: ask each generated image.",
-        ),
-        (near.mean(), "That is the distance to the training images: divide by that to the others."),
-        (1.0, "1 would mean: no nearer to the training images. Three of six are copies."),
-    )
-    if math.isclose(got, right, rel_tol=1e-6):
-        return None
-    for value, hint in wrong:
-        if math.isclose(got, value, rel_tol=1e-6):
-            return hint
-    return f"{got:.4f} is not it. Try one generated image and two training images by hand."
-
-
-def sign_flip(answer: Any) -> str | None:
-    """04-3: exact two-sided sign-flip p value of the mean of paired differences."""
-    for d in (
-        np.array([0.03, 0.01, 0.02, -0.01, 0.025, 0.015]),
-        -np.array([0.5, 0.25, 1.0, 0.125]),
-        np.array([0.02, -0.03, 0.01, 0.005, -0.01]),
-    ):
-        got = number(attempt(answer, d.copy()))
-        call = f"d={d.tolist()}"
-        means = np.array([np.mean(d * signs) for signs in product((1, -1), repeat=len(d))])
-        mean, n = d.mean(), len(means)
-        right = np.mean(np.abs(means) >= abs(mean) - 1e-12)
-        if got is None:
-            return "Expected one finite number in 0..1."
-        if math.isclose(got, right, rel_tol=1e-9):
-            continue
-        if math.isclose(got, np.mean(np.abs(means) > abs(mean) + 1e-12), abs_tol=1e-12):
-            return (
-                f"Count what is at least as far from 0: the signs found are one of them. ({call})"
-            )
-        for wrong, hint in (
-            (np.mean(means >= mean - 1e-12), "One-sided: a loss as large would surprise as much."),
-            (np.mean(means <= mean + 1e-12), "One-sided: a loss as large would surprise as much."),
-            (right * n, "That is a count: divide by the number of ways."),
-            (1 - right, "That is the share nearer to 0: p is the share at least as far."),
-            ((right * n + 1) / (n + 1), "Add no 1: all ways were tried, yours is among them."),
-        ):
-            if math.isclose(got, wrong, rel_tol=1e-9):
-                return f"{hint} ({call})"
-        if n * got != round(n * got):
-            return f"p is a whole number of {n} ways, each sign + or -. Received: {got}. ({call})"
-        return f"For {call}, {got} is not it. Take two differences and write down all four ways."
-    return None
-
-
-def _kl(p: Real, q: Real) -> float:
+def _kl(p: Any, q: Any) -> Any:
     on = p > 0
-    with np.errstate(all="ignore"):
-        return float(np.sum(p[on] * np.log(p[on] / q[on])))
+    return np.sum(p[on] * np.log(p[on] / q[on]))
 
 
-def _distances(a: NDArray[np.uint8], b: NDArray[np.uint8], *, wrap: bool = False) -> Real:
-    """Return Euclidean distances ``(len(a), len(b))``; ``wrap`` subtracts in uint8."""
-    x, y = a.reshape(len(a), 1, -1), b.reshape(1, len(b), -1)
-    difference = (x - y if wrap else x.astype(np.float64) - y.astype(np.float64)).astype(np.float64)
-    return np.asarray(np.sqrt((difference**2).sum(axis=-1)))
+def _js(p: Any, q: Any) -> Any:
+    return (_kl(p, (p + q) / 2) + _kl(q, (p + q) / 2)) / 2
 
 
-CHECKERS: dict[str, Checker] = {
-    "04-1": guarded(jensen_shannon),
-    "04-2": guarded(copied),
-    "04-3": guarded(sign_flip),
+def _far(a: Any, b: Any, kind: type = float) -> Any:
+    """Distances (len(a), len(b)), subtracted as numbers of a kind."""
+    x, y = a.reshape(len(a), 1, -1).astype(kind), b.reshape(1, len(b), -1).astype(kind)
+    return np.sqrt(((x - y).astype(float) ** 2).sum(axis=-1))
+
+
+def _copies(made: Any, train: Any, holdout: Any, kind: type = float, axis: int = 1) -> Any:
+    near = [_far(made, other, kind).min(axis=axis).mean() for other in (train, holdout)]
+    return near[0] / near[1]
+
+
+def _ways(d: Any) -> Any:
+    return np.array([np.mean(d * signs) for signs in product((1, -1), repeat=len(d))])
+
+
+def _flips(d: Any) -> Any:
+    return np.mean(np.abs(_ways(d)) >= abs(d.mean()) - 1e-12)
+
+
+_RNG = np.random.default_rng(43)
+_TRAIN, _HOLDOUT, _MADE = (_RNG.integers(0, 256, (n, 7, 8, 1)).astype(np.uint8) for n in (9, 11, 6))
+_MADE[:3] = np.clip(_TRAIN[:3].astype(int) + _RNG.integers(-9, 10, (3, 7, 8, 1)), 0, 255)
+# fmt: off
+EXERCISES: dict[str, Exercise] = {
+    "04-1": Function(
+        lambda p, q: _js(p, q),
+        [
+            (np.array([0.5, 0.3, 0.2]), np.array([0.1, 0.6, 0.3])),
+            (np.array([0.5, 0.5, 0.0, 0.0]), np.array([0.0, 0.25, 0.25, 0.5])),
+        ],
+        {
+            "That is KL of the two: compare each with their mean m, not with the other.": (
+                lambda p, q: _kl(p, q), lambda p, q: _kl(q, p)),
+            "That is the mean of both KLs: use m in the logarithms.":
+                lambda p, q: (_kl(p, q) + _kl(q, p)) / 2,
+            "That is in bits: use the natural logarithm.": lambda p, q: _js(p, q) / math.log(2),
+            "That is the distance, the root of the divergence.": lambda p, q: _js(p, q) ** 0.5,
+            "The half is missing: the mean of the two, not the sum.": lambda p, q: 2 * _js(p, q),
+            "That is one side only: take the mean of KL(p || m) and KL(q || m).":
+                lambda p, q: _kl(p, (p + q) / 2),
+            "The arguments are swapped: KL(p || m), not KL(m || p).":
+                lambda p, q: (_kl((p + q) / 2, p) + _kl((p + q) / 2, q)) / 2,
+            "The sign: a divergence is never below 0.": lambda p, q: -_js(p, q),
+            "It fails where a probability is 0: there p ln p counts as 0.":
+                lambda p, q: np.sum(p * np.log(2 * p / (p + q)) + q * np.log(2 * q / (p + q))) / 2,
+        },
+        "Do the first term by hand.",
+    ),
+    "04-2": Function(
+        lambda made, train, holdout: _copies(made, train, holdout),
+        [(_MADE, _TRAIN, _HOLDOUT)],
+        {
+            "uint8 wraps around: 3 - 5 is 254 there. Make floats first.":
+                lambda m, t, h: _copies(m, t, h, np.uint8),
+            "Upside down: the training images go above.": lambda m, t, h: _copies(m, h, t),
+            "That is over all pairs: take the nearest of each.":
+                lambda m, t, h: _far(m, t).mean() / _far(m, h).mean(),
+            "That is one image: the mean over all that were made.":
+                lambda m, t, h: _far(m, t).min() / _far(m, h).min(),
+            "The root is missing: those are squared distances.":
+                lambda m, t, h: np.divide(*((_far(m, o).min(1) ** 2).mean() for o in (t, h))),
+            "That is each training image's nearest generated one: ask each generated image.":
+                lambda m, t, h: _copies(m, t, h, axis=0),
+            "That is the distance to the training images: divide by that to the others.":
+                lambda m, t, h: _far(m, t).min(axis=1).mean(),
+            "1 would mean: no nearer to the training images. Three of six are copies.":
+                lambda m, t, h: 1.0,
+        },
+        "Try one generated image and two training images by hand.",
+    ),
+    "04-3": Function(
+        lambda d: _flips(d),
+        [
+            (np.array([0.03, 0.01, 0.02, -0.01, 0.025, 0.015]),),
+            (-np.array([0.5, 0.25, 1.0, 0.125]),),
+            (np.array([0.02, -0.03, 0.01, 0.005, -0.01]),),
+        ],
+        {
+            "Count what is at least as far from 0: the signs found are one of them.":
+                lambda d: np.mean(np.abs(_ways(d)) > abs(d.mean()) + 1e-12),
+            "One-sided: a loss as large would surprise as much.": (
+                lambda d: np.mean(_ways(d) >= d.mean() - 1e-12),
+                lambda d: np.mean(_ways(d) <= d.mean() + 1e-12)),
+            "That is a count: divide by the number of ways.": lambda d: _flips(d) * 2 ** len(d),
+            "That is the share nearer to 0: p is the share at least as far.":
+                lambda d: 1 - _flips(d),
+            "Add no 1: all ways were tried, yours is among them.":
+                lambda d: (_flips(d) * 2 ** len(d) + 1) / (2 ** len(d) + 1),
+        },
+        "Try all 2^n ways to put signs, none by chance. Take two differences and write down four.",
+    ),
 }

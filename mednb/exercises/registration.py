@@ -1,155 +1,119 @@
-"""Checkers of the exercises in notebook 07."""
+"""Exercises of notebook 07."""
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mednb.exercises.core import Checker, attempt, guarded
+from mednb.exercises.core import Exercise, Function
 
-__all__ = ["CHECKERS"]
-
-Real = NDArray[np.float64]
+__all__ = ["EXERCISES"]
 
 
-def warp(answer: Any) -> str | None:
-    """07-1: an image pulled along a field, bilinear, the edge repeated."""
-    rng = np.random.default_rng(71)
-    image = rng.integers(0, 200, (7, 9)).astype(float)
-    u = rng.uniform(-1, 1, (7, 9, 2)).round(2)  # short; at the edge also outwards
-    given = image.copy(), u.copy()
-    got = np.asarray(attempt(answer, *given), float)
-    if not np.array_equal(given[0], image) or not np.array_equal(given[1], u):
-        return "The arrays that came in were changed: work on copies."
-    if got.shape != image.shape:
-        return f"One grey level for each pixel of {image.shape}. Received: shape {got.shape}."
-
-    def is_(want: Real, where: Any = np.s_[:]) -> bool:
-        return bool(np.allclose(got[where], want[where], atol=1e-6))
-
-    right, inner = _pulled(image, u), np.s_[1:-1, 1:-1]
-    if is_(right):
-        return None
-    if is_(image):
-        return "Nothing moved: take the grey level at p + u(p)."
-    if is_(_pulled(image, -u), inner):
-        return "That looks the other way: warped(p) = moving(p + u(p)), with a plus."
-    if is_(_pulled(image, u[..., ::-1]), inner):
-        return "Across and down have changed places: u[..., 0] goes along the columns."
-    if is_(_pulled(image, np.rint(u)), inner):
-        return "That is the nearest pixel: mix the four around the place, by their nearness."
-    if is_(_pulled(image, np.floor(u)), inner):
-        return "That is the pixel up and to the left alone: mix all four around the place."
-    if is_(np.rint(right), inner) or is_(np.floor(right), inner):
-        return "The mix is cut to whole grey levels: return floating point numbers."
-    if is_(right, inner):
-        return "Right inside, wrong at the edge: outside the image its last row or column goes on."
-    return "Try one pixel on paper: a quarter of the way from 10 to 30 should give 15."
-
-
-def jacobian(answer: Any) -> str | None:
-    """07-2: determinant of the Jacobian of p + u(p), and the share of folded pixels."""
-    rng = np.random.default_rng(72)
-    u = rng.normal(0, 0.9, (8, 9, 2))
-    # A corner pressed flat: the determinant is exactly 0 there.
-    u[:3, :3] = np.stack([-np.arange(3.0) * np.ones((3, 1)), np.zeros((3, 3))], axis=-1)
-    got = attempt(answer, u.copy())
-    if not isinstance(got, tuple) or len(got) != 2:
-        return "Return two things: the determinant of every pixel, and the share that is folded."
-    J, share = np.asarray(got[0], float), np.asarray(got[1], float)
-    if J.shape != u.shape[:2]:
-        return f"One determinant for each pixel of {u.shape[:2]}. Received: shape {J.shape}."
-    if share.shape != ():
-        return f"The share is one number. Received: shape {share.shape}."
-    (down_x, down_y), (across_x, across_y) = (
-        np.moveaxis(np.gradient(u, axis=a), -1, 0) for a in (0, 1)
-    )
-    right = (1 + across_x) * (1 + down_y) - down_x * across_y
-    wrong = {
-        "The identity is missing: the map is p + u(p), so 1 is added to two of the slopes.": (
-            across_x * down_y - down_x * across_y
-        ),
-        "Both slopes of the other direction matter too: subtract u_x,y times u_y,x.": (
-            (1 + across_x) * (1 + down_y)
-        ),
-        "The second product is subtracted, not added.": (
-            (1 + across_x) * (1 + down_y) + down_x * across_y
-        ),
-        "The axes have changed places: axis 0 of the array goes down, which is y.": (
-            (1 + down_x) * (1 + across_y) - across_x * down_y
-        ),
-        "That is 1 plus the divergence, good for small steps only: multiply.": (
-            1 + across_x + down_y
-        ),
-    }
-    for hint, other in wrong.items():
-        if np.allclose(J, other):
-            return hint
-    if not np.allclose(J, right):
-        return "Take the field u_x = 0.5 x, u_y = 0: every area should grow by 1.5."
-    folded = float((right <= 0).mean())
-    if np.isclose(share, folded):
-        return None
-    if np.isclose(share, (right < 0).mean()):
-        return "A determinant of exactly 0 has pressed an area flat: it counts as folded."
-    if np.isclose(share, 1 - folded):
-        return "That is the share that is not folded."
-    if np.isclose(share, 100 * folded):
-        return "That is in percent: return a share between 0 and 1."
-    if np.isclose(share, folded * right.size):
-        return "That is the number of folded pixels: divide by all of them."
-    return f"The map is right, the share is not: {folded:.3f} of it is 0 or less."
-
-
-def target_error(answer: Any) -> str | None:
-    """07-3: target registration error in mm, with pixels that are not square."""
-    rng = np.random.default_rng(73)
-    u, v = rng.normal(0, 2, (2, 7, 8, 2))
-    inside, mm = rng.random((7, 8)) < 0.4, (0.5, 2.0)
-    got = np.asarray(attempt(answer, u.copy(), v.copy(), inside.copy(), mm), float)
-    if got.shape != ():
-        return f"Return one number, in mm. Received: shape {got.shape}."
-    d = u - v
-
-    def off(size: Any, at: NDArray[np.bool_] = inside) -> Real:
-        return np.asarray(np.linalg.norm(d * np.asarray(size), axis=-1)[at])
-
-    def is_(value: Any) -> bool:
-        return bool(np.isclose(got, value))
-
-    if is_(off(mm).mean()):
-        return None
-    if is_(off((1, 1)).mean()):
-        return "Those are pixels: multiply the differences by the size of a pixel."
-    if is_(off(mm[::-1]).mean()):
-        return "Across and down have each other's size: mm is (across, down), as the field is."
-    if is_(off((1, 1)).mean() * np.mean(mm)):
-        return "The mean size of a pixel will not do: scale each direction before the length."
-    if is_(off(mm, np.ones_like(inside)).mean()):
-        return "That is the mean over the whole image: only pixels inside count."
-    if is_(off(mm).sum() / inside.size):
-        return "Divided by all pixels: divide by those inside."
-    if is_(np.sqrt((off(mm) ** 2).mean())):
-        return "That is the root of the mean square: the mean of the lengths is asked for."
-    if is_(np.linalg.norm((d * np.asarray(mm))[inside].mean(axis=0))):
-        return "Errors in opposite directions cancel so: take each pixel's length first."
-    if is_(np.abs(d * np.asarray(mm))[inside].sum(axis=-1).mean()):
-        return "That is across plus down: the length is the root of the sum of squares."
-    if is_(np.linalg.norm(u * np.asarray(mm), axis=-1)[inside].mean()):
-        return "That is how far tissue moved: subtract the true field first."
-    return f"{float(got):.3f} mm is not it. Try one pixel, off by 3 mm across and 4 mm down: 5 mm."
-
-
-def _pulled(image: Real, u: Real) -> Real:
+def _pulled(image: Any, u: Any, mode: str = "nearest") -> Any:
     from scipy.ndimage import map_coordinates
 
     y, x = np.mgrid[: image.shape[0], : image.shape[1]]
-    at = [y + u[..., 1], x + u[..., 0]]
-    return np.asarray(map_coordinates(image, at, order=1, mode="nearest"), np.float64)
+    return map_coordinates(image, [y + u[..., 1], x + u[..., 0]], order=1, mode=mode)
 
 
-CHECKERS: dict[str, Checker] = {
-    "07-1": guarded(warp),
-    "07-2": guarded(jacobian),
-    "07-3": guarded(target_error),
+def _jacobian(u: Any, one: int = 1, cross: int = -1, turn: bool = False) -> Any:
+    down, across = (np.gradient(u, axis=axis) for axis in ((1, 0) if turn else (0, 1)))
+    return (one + across[..., 0]) * (one + down[..., 1]) + cross * down[..., 0] * across[..., 1]
+
+
+def _folded(J: Any) -> tuple[Any, Any]:
+    return J, (J <= 0).mean()
+
+
+def _off(u: Any, v: Any, mm: Any) -> Any:
+    return np.linalg.norm((u - v) * np.asarray(mm), axis=-1)
+
+
+_RNG = np.random.default_rng(71)
+_IMAGE, _FIELD = (
+    _RNG.integers(0, 200, (7, 9)).astype(float),
+    _RNG.uniform(-1, 1, (7, 9, 2)).round(2),
+)
+_INNER = _FIELD.copy()  # never looks outside the image
+_INNER[[0, -1]] = _INNER[:, [0, -1]] = 0
+_FOLDS = _RNG.normal(0, 0.9, (8, 9, 2))
+# A corner pressed flat: the determinant is exactly 0 there.
+_FOLDS[:3, :3] = np.stack([-np.arange(3.0) * np.ones((3, 1)), np.zeros((3, 3))], axis=-1)
+_U, _V = _RNG.normal(0, 2, (2, 7, 8, 2))
+# fmt: off
+EXERCISES: dict[str, Exercise] = {
+    "07-1": Function(
+        lambda image, u: _pulled(image, u),
+        [(_IMAGE, _INNER), (_IMAGE, _FIELD)],
+        {
+            "Nothing moved: take the grey level at p + u(p).": lambda image, u: image,
+            "That looks the other way: warped(p) = moving(p + u(p)), with a plus.":
+                lambda image, u: _pulled(image, -u),
+            "Across and down have changed places: u[..., 0] goes along the columns.":
+                lambda image, u: _pulled(image, u[..., ::-1]),
+            "That is the nearest pixel: mix the four around the place, by their nearness.":
+                lambda image, u: _pulled(image, np.rint(u)),
+            "That is the pixel up and to the left alone: mix all four around the place.":
+                lambda image, u: _pulled(image, np.floor(u)),
+            "The mix is cut to whole grey levels: return floating point numbers.": (
+                lambda image, u: np.rint(_pulled(image, u)),
+                lambda image, u: np.floor(_pulled(image, u))),
+            "Right inside, wrong at the edge: outside the image its last row or column goes on.":
+                lambda image, u: _pulled(image, u, "grid-wrap"),
+        },
+        (
+            "Try one pixel on paper: a quarter of the way from 10 to 30 should give 15.",
+            "Right inside, wrong at the edge: outside the image its last row or column goes on.",
+        ),
+    ),
+    "07-2": Function(
+        lambda u: _folded(_jacobian(u)),
+        [(_FOLDS,)],
+        {
+            "The identity is missing: the map is p + u(p), so 1 is added to two of the slopes.":
+                lambda u: _folded(_jacobian(u, one=0)),
+            "Both slopes of the other direction matter too: subtract u_x,y times u_y,x.":
+                lambda u: _folded(_jacobian(u, cross=0)),
+            "The second product is subtracted, not added.":
+                lambda u: _folded(_jacobian(u, cross=1)),
+            "The axes have changed places: axis 0 of the array goes down, which is y.":
+                lambda u: _folded(_jacobian(u, turn=True)),
+            "That is 1 plus the divergence, good for small steps only: multiply.":
+                lambda u: _folded(1 + np.gradient(u[..., 0])[1] + np.gradient(u[..., 1])[0]),
+            "A determinant of exactly 0 has pressed an area flat: it counts as folded.":
+                lambda u: (_jacobian(u), (_jacobian(u) < 0).mean()),
+            "That is the share that is not folded.":
+                lambda u: (_jacobian(u), (_jacobian(u) > 0).mean()),
+            "That is in percent: return a share between 0 and 1.":
+                lambda u: (_jacobian(u), 100 * (_jacobian(u) <= 0).mean()),
+            "That is the number of folded pixels: divide by all of them.":
+                lambda u: (_jacobian(u), (_jacobian(u) <= 0).sum()),
+        },
+        "Take the field u_x = 0.5 x, u_y = 0: every area should grow by 1.5, and none is folded.",
+    ),
+    "07-3": Function(
+        lambda u, v, inside, mm: _off(u, v, mm)[inside].mean(),
+        [(_U, _V, _RNG.random((7, 8)) < 0.4, (0.5, 2.0))],
+        {
+            "Those are pixels: multiply the differences by the size of a pixel.":
+                lambda u, v, inside, mm: _off(u, v, (1, 1))[inside].mean(),
+            "Across and down have each other's size: mm is (across, down), as the field is.":
+                lambda u, v, inside, mm: _off(u, v, mm[::-1])[inside].mean(),
+            "The mean size of a pixel will not do: scale each direction before the length.":
+                lambda u, v, inside, mm: _off(u, v, np.mean(mm))[inside].mean(),
+            "That is the mean over the whole image: only pixels inside count.":
+                lambda u, v, inside, mm: _off(u, v, mm).mean(),
+            "Divided by all pixels: divide by those inside.":
+                lambda u, v, inside, mm: (_off(u, v, mm) * inside).mean(),
+            "That is the root of the mean square: the mean of the lengths is asked for.":
+                lambda u, v, inside, mm: np.sqrt((_off(u, v, mm)[inside] ** 2).mean()),
+            "Errors in opposite directions cancel so: take each pixel's length first.":
+                lambda u, v, inside, mm: np.linalg.norm(((u - v) * np.array(mm))[inside].mean(0)),
+            "That is across plus down: the length is the root of the sum of squares.":
+                lambda u, v, inside, mm: np.abs((u - v) * mm)[inside].sum(-1).mean(),
+            "That is how far tissue moved: subtract the true field first.":
+                lambda u, v, inside, mm: _off(u, 0, mm)[inside].mean(),
+        },
+        "Try one pixel, off by 3 mm across and 4 mm down: 5 mm.",
+    ),
 }
