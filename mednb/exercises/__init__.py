@@ -26,17 +26,12 @@ from mednb.exercises.core import Exercise, NotWorkingError
 __all__ = ["EXERCISES", "IncorrectError", "check", "progress", "solution"]
 
 #: Number printed above the exercise -> what judges it.
-EXERCISES: dict[str, Exercise] = {
-    **start.EXERCISES,
-    **convolution.EXERCISES,
-    **classification.EXERCISES,
-    **sequences.EXERCISES,
-    **generation.EXERCISES,
-    **evaluation.EXERCISES,
-    **segmentation.EXERCISES,
-    **registration.EXERCISES,
-    **reconstruction.EXERCISES,
-}
+EXERCISES: dict[str, Exercise] = {}
+for _table in (
+    start, convolution, classification, sequences, generation, evaluation, segmentation,
+    registration, reconstruction,
+):  # fmt: skip
+    EXERCISES.update(_table.EXERCISES)
 _attempts: dict[str, int] = {}
 _done: set[str] = set()
 

@@ -74,11 +74,8 @@ class Function:
     def hints(self, answer: Any) -> tuple[str, ...]:
         """Call the answer with every case; the second hint says what was expected."""
         for number, case in enumerate(self.cases):
-            given = copy.deepcopy(case)
-            got, want = attempt(answer, *given), self.right(*copy.deepcopy(case))
+            got, want = attempt(answer, *case), self.right(*copy.deepcopy(case))
             fault = compare(got, want, self.rtol)
-            if compare(given, case) is not None:
-                return ("The arrays that came in were changed: work on a copy.",)
             if fault is None:
                 continue
             hint = self._mistake(got, case) or fault or self.otherwise
@@ -153,32 +150,24 @@ class Draw:
 
     def hints(self, answer: Any) -> tuple[str, ...]:
         """Let the exercise's own conditions judge."""
-
-        def call(*arguments: Any) -> Any:
-            given = copy.deepcopy(arguments)
-            got = attempt(answer, *given)
-            arrays = [(g, a) for g, a in zip(given, arguments, strict=True) if np.ndim(a)]
-            if not all(np.array_equal(g, a) for g, a in arrays):
-                raise NotWorkingError("The arrays that came in were changed: work on a copy.")
-            return got
-
-        hint = self.judge(call)
+        hint = self.judge(lambda *arguments: attempt(answer, *arguments))
         return () if hint is None else (hint,)
 
 
 def attempt(answer: Any, *arguments: Any) -> Any:
-    """Return what a learner's function returns.
+    """Return what a learner's function returns for copies of the arguments.
 
     Raises
     ------
     NotWorkingError
-        With a hint, when it is no function, is still the stub, or raises.
+        With a hint, when it is no function, is still the stub, raises, or changes its arguments.
     """
     if not callable(answer):
         raise NotWorkingError(f"Expected a function. Received: {type(answer).__name__}.")
+    given = copy.deepcopy(arguments)
     try:
         with np.errstate(all="ignore"):
-            return answer(*arguments)
+            result = answer(*given)
     except NotImplementedError:
         raise NotWorkingError("The stub is still there: replace it by your own code.") from None
     except Exception as error:  # whatever a learner's code raises becomes their hint
@@ -186,6 +175,10 @@ def attempt(answer: Any, *arguments: Any) -> Any:
         raise NotWorkingError(
             f"Called with ({shown}), it raised {type(error).__name__}: {error}"
         ) from error
+    kept = (i for i, a in enumerate(arguments) if isinstance(a, np.ndarray | list))
+    if any(compare(given[i], arguments[i]) is not None for i in kept):
+        raise NotWorkingError("The arrays that came in were changed: work on a copy.")
+    return result
 
 
 def compare(got: Any, want: Any, rtol: float = 1e-6) -> str | None:
@@ -198,17 +191,17 @@ def compare(got: Any, want: Any, rtol: float = 1e-6) -> str | None:
             return f"Expected {len(want)} values. Received: {_short(got)}."
         faults = [compare(g, w, rtol) for g, w in zip(got, want, strict=True)]
         return next((fault for fault in faults if fault is not None), None)
-    if isinstance(want, str):
-        return None if isinstance(got, str) and got.strip().lower() == want.lower() else ""
     try:
         a, b = np.asarray(got), np.asarray(want)
-        number = a.dtype.kind in "biufc"
+        fitting = a.dtype.kind == b.dtype.kind == "U" or a.dtype.kind in "biufc"
     except ValueError:  # rows of unequal length
-        number = False
-    if not number:
+        fitting = False
+    if not fitting:
         return f"Expected {'an array' if b.ndim else 'a number'}. Received: {_short(got)}."
     if a.shape != b.shape:
         return f"Expected {_shape(b.shape)}. Received: {_shape(a.shape)}."
+    if b.dtype.kind == "U":
+        return None if np.array_equal(np.char.lower(np.char.strip(a)), np.char.lower(b)) else ""
     if not np.allclose(a, b, rtol=rtol, atol=1e-9, equal_nan=True):
         return "" if np.isfinite(a).all() else "Expected finite numbers. Received: nan or inf."
     if a.dtype != b.dtype and (b.dtype == np.uint8 or (a.dtype.kind, b.dtype.kind) == ("f", "i")):

@@ -51,13 +51,10 @@ EXERCISES: dict[str, Exercise] = {
         lambda positive, negative: _pairs(positive, negative).mean(),
         [([0.9, 0.8, 0.3], [0.7, 0.2]), ([0.9, 0.5], [0.5, 0.5, 0.1]), ([0.4], [0.4])],
         {
-            "That is a number of pairs: divide by how many pairs there are.":
-                lambda p, n: _pairs(p, n).sum(),
-            "The order is reversed: a positive should score higher.":
-                lambda p, n: 1 - _pairs(p, n).mean(),
-            "A tie is a coin toss: it counts half, not nothing.":
-                lambda p, n: _pairs(p, n, 0).mean(),
-            "A tie is no success: it counts half, not one.": lambda p, n: _pairs(p, n, 1).mean(),
+            "A number of pairs: divide by how many there are.": lambda p, n: _pairs(p, n).sum(),
+            "Reversed: a positive should score higher.": lambda p, n: 1 - _pairs(p, n).mean(),
+            "A tie is a coin toss: it counts half.": lambda p, n: _pairs(p, n, 0).mean(),
+            "A tie is no success: it counts half.": lambda p, n: _pairs(p, n, 1).mean(),
         },
         "Write down all the pairs first.",
     ),
@@ -65,12 +62,9 @@ EXERCISES: dict[str, Exercise] = {
         lambda sensitivity, specificity, prevalence: _ppv(sensitivity, specificity, prevalence),
         [(0.9, 0.8, 0.05), (0.7, 0.95, 0.3)],
         {
-            "That is the share of the ill who test positive, not the reverse.":
-                lambda se, sp, pi: se,
+            "That is the share of the ill who test positive: turn it round.": lambda se, sp, pi: se,
             "This holds where half of all are ill: weigh both by prevalence.":
                 lambda se, sp, pi: _ppv(se, sp, 0.5),
-            "That is the share of all who are ill and positive. Divide it.":
-                lambda se, sp, pi: se * pi,
             "False alarms come from 1 - specificity.": lambda se, sp, pi: _ppv(se, 1 - sp, pi),
             "That is the NPV: of a negative test.": lambda se, sp, pi: _ppv(sp, se, 1 - pi),
         },

@@ -53,16 +53,12 @@ EXERCISES: dict[str, Exercise] = {
         {
             "That is KL of the two: compare each with their mean m, not with the other.": (
                 lambda p, q: _kl(p, q), lambda p, q: _kl(q, p)),
-            "That is the mean of both KLs: use m in the logarithms.":
+            "The mean of both KLs: use m in the logarithms.":
                 lambda p, q: (_kl(p, q) + _kl(q, p)) / 2,
             "That is in bits: use the natural logarithm.": lambda p, q: _js(p, q) / math.log(2),
-            "That is the distance, the root of the divergence.": lambda p, q: _js(p, q) ** 0.5,
             "The half is missing: the mean of the two, not the sum.": lambda p, q: 2 * _js(p, q),
             "That is one side only: take the mean of KL(p || m) and KL(q || m).":
                 lambda p, q: _kl(p, (p + q) / 2),
-            "The arguments are swapped: KL(p || m), not KL(m || p).":
-                lambda p, q: (_kl((p + q) / 2, p) + _kl((p + q) / 2, q)) / 2,
-            "The sign: a divergence is never below 0.": lambda p, q: -_js(p, q),
             "It fails where a probability is 0: there p ln p counts as 0.":
                 lambda p, q: np.sum(p * np.log(2 * p / (p + q)) + q * np.log(2 * q / (p + q))) / 2,
         },
@@ -75,18 +71,12 @@ EXERCISES: dict[str, Exercise] = {
             "uint8 wraps around: 3 - 5 is 254 there. Make floats first.":
                 lambda m, t, h: _copies(m, t, h, np.uint8),
             "Upside down: the training images go above.": lambda m, t, h: _copies(m, h, t),
-            "That is over all pairs: take the nearest of each.":
-                lambda m, t, h: _far(m, t).mean() / _far(m, h).mean(),
-            "That is one image: the mean over all that were made.":
-                lambda m, t, h: _far(m, t).min() / _far(m, h).min(),
             "The root is missing: those are squared distances.":
                 lambda m, t, h: np.divide(*((_far(m, o).min(1) ** 2).mean() for o in (t, h))),
             "That is each training image's nearest generated one: ask each generated image.":
                 lambda m, t, h: _copies(m, t, h, axis=0),
             "That is the distance to the training images: divide by that to the others.":
                 lambda m, t, h: _far(m, t).min(axis=1).mean(),
-            "1 would mean: no nearer to the training images. Three of six are copies.":
-                lambda m, t, h: 1.0,
         },
         "Try one generated image and two training images by hand.",
     ),
@@ -104,8 +94,7 @@ EXERCISES: dict[str, Exercise] = {
                 lambda d: np.mean(_ways(d) >= d.mean() - 1e-12),
                 lambda d: np.mean(_ways(d) <= d.mean() + 1e-12)),
             "That is a count: divide by the number of ways.": lambda d: _flips(d) * 2 ** len(d),
-            "That is the share nearer to 0: p is the share at least as far.":
-                lambda d: 1 - _flips(d),
+            "That is the share nearer to 0: p is the rest.": lambda d: 1 - _flips(d),
             "Add no 1: all ways were tried, yours is among them.":
                 lambda d: (_flips(d) * 2 ** len(d) + 1) / (2 ** len(d) + 1),
         },

@@ -52,20 +52,10 @@ EXERCISES: dict[str, Exercise] = {
             "uint8 wraps around: 10 - 12 is 254 there.": (
                 lambda t, i, R: _db(R**2, np.mean((t - i).astype(float) ** 2)),
                 lambda t, i, R: _db(R**2, np.mean((t - i) ** 2))),
-            "R is squared already: 10 times the logarithm, not 20.":
-                lambda t, i, R: _db(R**2, _mse(t, i), 20),
-            "R has to be squared, as the error is.": lambda t, i, R: _db(R, _mse(t, i)),
-            "Decibels take the logarithm to base 10.":
+            "Take the logarithm to base 10.":
                 lambda t, i, R: _db(R**2, _mse(t, i), 10 * math.log(10)),
-            "Use R, not the brightest pixel: R is given.":
-                lambda t, i, R: _db(250**2, _mse(t, i)),
             "Use R: it is not always 255.": lambda t, i, R: _db(255**2, _mse(t, i)),
-            "Upside down: a smaller error gives a larger PSNR.":
-                lambda t, i, R: -_db(R**2, _mse(t, i)),
-            "That is the sum of squares: take their mean.":
-                lambda t, i, R: _db(R**2, _mse(t, i) * t.size),
-            "Square the errors before the mean.":
-                lambda t, i, R: _db(R, np.mean(np.abs(t.astype(float) - i)), 20),
+            "Take the mean of the squares, no sum.": lambda t, i, R: _db(R**2, _mse(t, i) * t.size),
         },
         "Do two pixels by hand.",
     ),
@@ -73,15 +63,12 @@ EXERCISES: dict[str, Exercise] = {
         lambda x, y, mask: _back(np.where(mask, y, _to(x))),
         [(_X, _to(_Y) * _COLUMNS, _COLUMNS)],
         {
-            "Nothing has changed: did you go to k-space and back?": lambda x, y, mask: x,
-            "That is still k-space: transform back.":
-                lambda x, y, mask: np.where(mask, y, _to(x)),
+            "That is still k-space: transform back.": lambda x, y, mask: np.where(mask, y, _to(x)),
             "You added: what is measured replaces the network's value there.":
                 lambda x, y, mask: _back(_to(x) + y),
-            "The mask is upside down: True means measured.":
+            "Upside down: True means measured.":
                 lambda x, y, mask: _back(np.where(mask, _to(x), y)),
-            "That is the zero-filled image: keep x where nothing was measured.":
-                lambda x, y, mask: _back(y),
+            "Zero-filled: keep x where nothing was measured.": lambda x, y, mask: _back(y),
             "The image is complex: keep both parts, no magnitude.": (
                 lambda x, y, mask: _back(np.where(mask, y, _to(x))).real,
                 lambda x, y, mask: np.abs(_back(np.where(mask, y, _to(x))))),
@@ -100,16 +87,11 @@ EXERCISES: dict[str, Exercise] = {
         ],
         {
             "The middle is missing: it is always measured.": lambda u, R, c: _drawn(u, R, c),
-            "Only the middle: the others are drawn, with probability p.":
-                lambda u, R, c: _middle(u, c),
             "p = 1/R measures too much: the middle comes on top of it.":
                 lambda u, R, c: (u < 1 / R) | _middle(u, c),
             "p is over the W - low columns outside the middle.":
                 lambda u, R, c: (u < 1 / R - round(len(u) * c) / len(u)) | _middle(u, c),
-            "Upside down: True means measured.":
-                lambda u, R, c: ~(_drawn(u, R, c) | _middle(u, c)),
-            "A column is measured where its number lies *below* p.":
-                lambda u, R, c: ~_drawn(u, R, c) | _middle(u, c),
+            "Upside down: True means measured.": lambda u, R, c: ~(_drawn(u, R, c) | _middle(u, c)),
         },
         "One value a column: the middle low columns, and others where u is below p.",
     ),

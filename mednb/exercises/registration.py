@@ -53,8 +53,6 @@ EXERCISES: dict[str, Exercise] = {
                 lambda image, u: _pulled(image, u[..., ::-1]),
             "That is the nearest pixel: mix the four around the place, by their nearness.":
                 lambda image, u: _pulled(image, np.rint(u)),
-            "That is the pixel up and to the left alone: mix all four around the place.":
-                lambda image, u: _pulled(image, np.floor(u)),
             "The mix is cut to whole grey levels: return floating point numbers.": (
                 lambda image, u: np.rint(_pulled(image, u)),
                 lambda image, u: np.floor(_pulled(image, u))),
@@ -74,20 +72,12 @@ EXERCISES: dict[str, Exercise] = {
                 lambda u: _folded(_jacobian(u, one=0)),
             "Both slopes of the other direction matter too: subtract u_x,y times u_y,x.":
                 lambda u: _folded(_jacobian(u, cross=0)),
-            "The second product is subtracted, not added.":
-                lambda u: _folded(_jacobian(u, cross=1)),
+            "Subtract the second product.": lambda u: _folded(_jacobian(u, cross=1)),
             "The axes have changed places: axis 0 of the array goes down, which is y.":
                 lambda u: _folded(_jacobian(u, turn=True)),
-            "That is 1 plus the divergence, good for small steps only: multiply.":
-                lambda u: _folded(1 + np.gradient(u[..., 0])[1] + np.gradient(u[..., 1])[0]),
             "A determinant of exactly 0 has pressed an area flat: it counts as folded.":
                 lambda u: (_jacobian(u), (_jacobian(u) < 0).mean()),
-            "That is the share that is not folded.":
-                lambda u: (_jacobian(u), (_jacobian(u) > 0).mean()),
-            "That is in percent: return a share between 0 and 1.":
-                lambda u: (_jacobian(u), 100 * (_jacobian(u) <= 0).mean()),
-            "That is the number of folded pixels: divide by all of them.":
-                lambda u: (_jacobian(u), (_jacobian(u) <= 0).sum()),
+            "That is the share not folded.": lambda u: (_jacobian(u), (_jacobian(u) > 0).mean()),
         },
         "Take the field u_x = 0.5 x, u_y = 0: every area should grow by 1.5, and none is folded.",
     ),
@@ -99,18 +89,10 @@ EXERCISES: dict[str, Exercise] = {
                 lambda u, v, inside, mm: _off(u, v, (1, 1))[inside].mean(),
             "Across and down have each other's size: mm is (across, down), as the field is.":
                 lambda u, v, inside, mm: _off(u, v, mm[::-1])[inside].mean(),
-            "The mean size of a pixel will not do: scale each direction before the length.":
-                lambda u, v, inside, mm: _off(u, v, np.mean(mm))[inside].mean(),
             "That is the mean over the whole image: only pixels inside count.":
                 lambda u, v, inside, mm: _off(u, v, mm).mean(),
-            "Divided by all pixels: divide by those inside.":
-                lambda u, v, inside, mm: (_off(u, v, mm) * inside).mean(),
-            "That is the root of the mean square: the mean of the lengths is asked for.":
-                lambda u, v, inside, mm: np.sqrt((_off(u, v, mm)[inside] ** 2).mean()),
             "Errors in opposite directions cancel so: take each pixel's length first.":
                 lambda u, v, inside, mm: np.linalg.norm(((u - v) * np.array(mm))[inside].mean(0)),
-            "That is across plus down: the length is the root of the sum of squares.":
-                lambda u, v, inside, mm: np.abs((u - v) * mm)[inside].sum(-1).mean(),
             "That is how far tissue moved: subtract the true field first.":
                 lambda u, v, inside, mm: _off(u, 0, mm)[inside].mean(),
         },

@@ -1,11 +1,10 @@
 """Exercises of notebook 03."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from mednb.exercises.core import Draw, Exercise, Function
+from mednb.exercises.core import Exercise, Function
 
 __all__ = ["EXERCISES"]
 
@@ -48,39 +47,12 @@ def _simpson(ed: Any, es: Any, mm: float, volume: Any = _discs, times: float = 1
     return edv, esv, 100 * (edv - esv) / edv
 
 
-def _shuffled(call: Callable[..., Any]) -> str | None:
-    """Judge a function that shuffles the frames of each clip in an order of its own."""
-    n, t = 12, 7
-    clips = np.arange(n * t * 2 * 3).reshape(n, t, 2, 3)
-    got = np.asarray(call(clips, np.random.default_rng(4)))
-    if got.shape != clips.shape:
-        return f"The shape should stay {clips.shape}. Received: {got.shape}."
-    if np.array_equal(got, clips):
-        return "The frames stand where they stood."
-    if (got[:, :, 0, 0] % (6 * t) == clips[:, :, 0, 0] % (6 * t)).all():
-        return "Whole clips changed places: shuffle along the second axis, time."
-    if not np.array_equal(got // (6 * t), clips // (6 * t)):
-        return "A clip holds what belongs to another one: shuffle inside each clip."
-    times = (got // 6) % t  # 6 pixels a frame: where each pixel stood in time
-    if (times != times[:, :, :1, :1]).any() or not np.array_equal(got % 6, clips % 6):
-        return "Frames were taken apart: the pixels of one frame move together."
-    order = times[:, :, 0, 0]
-    if not np.array_equal(np.sort(order, axis=1), np.tile(np.arange(t), (n, 1))):
-        return "Some frames occur twice and others are lost: draw without replacement."
-    if (order == order[0]).all():
-        return "Every clip has the same new order, which a network can learn: draw one for each."
-    if len(np.unique(order, axis=0)) < n // 2:
-        return "The orders are not drawn independently: few of them differ."
-    if np.array_equal(got, call(clips, np.random.default_rng(5))):
-        return "Another generator gives the same order: draw from the one that is passed in."
-    return None
-
-
 _RNG = np.random.default_rng(31)
 # As many inputs as units, so that a transposed matrix has the right shape.
 _STEP = tuple(_RNG.normal(size=size) for size in (3, 3, (3, 3), (3, 3), 3))
 _LARGE = [np.array([[3.0, 0.0], [0.0, 4.0]]), np.array([12.0, 0.0, -84.0])]  # norm 85.1
 _SMALL = [np.array([[0.3, 0.0], [0.0, 0.4]]), np.array([0.0, 0.0, 0.0])]  # norm 0.5
+_CLIPS = np.arange(12 * 7 * 6).reshape(12, 7, 2, 3)
 # fmt: off
 EXERCISES: dict[str, Exercise] = {
     "03-1": Function(
@@ -96,8 +68,6 @@ EXERCISES: dict[str, Exercise] = {
                 lambda x, h, W_x, W_h, b: np.tanh(x @ W_x.T + h @ W_h + b),
             "The state before is ignored: without h W_h there is no memory.":
                 lambda x, h, W_x, W_h, b: np.tanh(x @ W_x + b),
-            "The activation comes last, around the whole sum.":
-                lambda x, h, W_x, W_h, b: np.tanh(x @ W_x + b) + h @ W_h,
         },
         "Do one unit with a pencil first.",
     ),
@@ -111,8 +81,6 @@ EXERCISES: dict[str, Exercise] = {
                 lambda g, most: [np.clip(a, -most, most) for a in g],
             "One norm for each array: the norm goes over all arrays together.":
                 lambda g, most: [a * most / np.linalg.norm(a) for a in g],
-            "The root is missing: the norm is the root of the sum of squares.":
-                lambda g, most: _scaled(g, min(1, most / _norm(g) ** 2)),
             "Nothing was clipped, although the norm is above the limit.": lambda g, most: g,
             "A short gradient was made longer: below the limit it has to stay as it is.":
                 lambda g, most: _scaled(g, most / _norm(g) if _norm(g) else 0),
@@ -129,20 +97,30 @@ EXERCISES: dict[str, Exercise] = {
                 lambda ed, es, mm: _simpson(ed, es, mm, _area_length),
             "Diastole and systole are swapped: the heart is larger at the end of diastole.":
                 lambda ed, es, mm: _simpson(es, ed, mm),
-            "The EF is asked for in percent.":
-                lambda ed, es, mm: np.array(_simpson(ed, es, mm)) * (1, 1, 0.01),
             "The EF is the part of the end-diastolic volume: divide by EDV.":
                 lambda ed, es, mm: (*_simpson(ed, es, mm)[:2], -_simpson(es, ed, mm)[2]),
-            "That is the part that stays. The EF is the part that leaves.":
-                lambda ed, es, mm: (*_simpson(ed, es, mm)[:2], 100 - _simpson(ed, es, mm)[2]),
             "Those are cubic millimetres: 1000 of them are one mL.":
                 lambda ed, es, mm: _simpson(ed, es, mm, times=1000),
             "Those are pixels: one is mm wide and mm high.": (
                 lambda ed, es, mm: _simpson(ed, es, 1), lambda ed, es, mm: _simpson(ed, es, 10)),
-            "A disc is L / 20 high, not L.": lambda ed, es, mm: _simpson(ed, es, mm, times=20),
         },
         "Draw one disc and its volume. Return EDV in mL, ESV in mL, EF in %.",
         rtol=0.01,
     ),
-    "03-4": Draw(_shuffled),
+    "03-4": Function(
+        lambda clips, rng: np.stack([clip[rng.permutation(len(clip))] for clip in clips]),
+        [(_CLIPS, np.random.default_rng(4))],
+        {
+            "Whole clips changed places: shuffle along the second axis, time.":
+                lambda clips, rng: rng.permutation(clips),
+            "Every clip has the same new order, which a network can learn: draw one for each.":
+                lambda clips, rng: clips[:, rng.permutation(clips.shape[1])],
+            "Frames were taken apart: the pixels of one frame move together.":
+                lambda clips, rng: rng.permuted(clips, axis=1),
+            "The frames stand where they stood.": lambda clips, rng: clips,
+            "Draw the order from the generator that is passed in.":
+                lambda clips, rng: np.stack([clip[::-1] for clip in clips]),
+        },
+        "Every clip keeps its frames: only their order changes, by rng.permutation.",
+    ),
 }

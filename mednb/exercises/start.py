@@ -44,24 +44,16 @@ _INSIDE = (np.random.default_rng(1).random((8, 9)) < 0.3).astype(np.uint8)
 EXERCISES: dict[str, Exercise] = {
     "00-1": Function(
         lambda hu, centre, width: _byte(np.rint(_grey(hu, centre, width))),
-        [
-            (np.array([[-160.0, 40.0], [240.0, -60.0], [140.0, 39.0]]), 40, 400),
-            (np.array([[-3024.0, -1000.0, 1000.0, 3000.0]]), 40, 400),
-            (np.arange(-49.0, 131.0), 40, 180),
-        ],
+        [(np.linspace(-160, 240, 11), 40, 400), (np.array([-3024.0, -1000.0, 3000.0]), 40, 400)],
         {
-            "The width is the whole window, from black to white: half of it on each side.": (
-                lambda hu, c, w: _byte(np.rint(_grey(hu, c, 2 * w))),
-                lambda hu, c, w: _byte(np.rint(_grey(hu, c, w / 2))),
-            ),
             "Clip before you convert: after 255, uint8 starts again at 0.":
                 lambda hu, c, w: _byte(np.rint(_grey(hu, c, w, clip=False))),
-            "Round to the nearest level: conversion to uint8 alone cuts the decimals off.":
-                lambda hu, c, w: _byte(_grey(hu, c, w)),
+            "Round first: uint8 cuts the decimals off.": lambda hu, c, w: _byte(_grey(hu, c, w)),
             "A screen shows whole grey levels from 0 to 255: convert to uint8.": (
-                lambda hu, c, w: _grey(hu, c, w),
-                lambda hu, c, w: np.rint(_grey(hu, c, w)),
-            ),
+                _grey, lambda hu, c, w: np.rint(_grey(hu, c, w))),
+            "The width is the whole window, from black to white: half of it on each side.": (
+                lambda hu, c, w: _byte(np.rint(_grey(hu, c, 2 * w))),
+                lambda hu, c, w: _byte(np.rint(_grey(hu, c, w / 2)))),
         },
         "The lower end becomes 0, the upper end 255, with a straight line between.",
     ),
@@ -70,16 +62,12 @@ EXERCISES: dict[str, Exercise] = {
         lambda image, mask, dynamic_range_db: _decibels(image, mask, dynamic_range_db),
         [(_NOISE, _INSIDE, 50.0), (_NOISE, _INSIDE * 255, 60.0)],
         {
-            "The sign: a lesion darker than its surroundings has a negative contrast.":
-                lambda i, m, db: -_decibels(i, m, db),
-            "This is in grey levels: 255 levels span the dynamic range.":
-                lambda i, m, db: _decibels(i, m, 255),
+            "The sign: a dark lesion has a negative contrast.": lambda *a: -_decibels(*a),
+            "In grey levels: 255 span the dynamic range.": lambda i, m, db: _decibels(i, m, 255),
             "Compare with what lies outside the mask: the whole image holds the lesion as well.":
                 lambda i, m, db: (i[m > 0].mean() - i.mean()) * db / 255,
-            "No logarithm: a B-mode image is log-compressed, so a difference is in dB already.": (
+            "No logarithm: a B-mode image is log-compressed, so a difference is in dB already.":
                 lambda i, m, db: 20 * np.log10(i[m > 0].mean() / i[m == 0].mean()),
-                lambda i, m, db: 10 * np.log10(i[m > 0].mean() / i[m == 0].mean()),
-            ),
         },
         "Mean inside minus mean outside, in dB; any value of the mask above 0 is inside.",
     ),
