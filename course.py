@@ -155,6 +155,9 @@ def fetch_uv():
 def call(command, quiet=False):
     """Run a command; what it says on stderr stays visible."""
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "PYTHONPATH")}
+    # uv, which has certificates of its own, shall trust whom this machine trusts, as pip does;
+    # the variable has an old and a new name.
+    environment.update(UV_SYSTEM_CERTS="1", UV_NATIVE_TLS="1")
     output = subprocess.DEVNULL if quiet else None
     if subprocess.call(command, cwd=ROOT, env=environment, stdout=output) != 0:
         raise SetupError(
