@@ -3,16 +3,12 @@
 The pages are made from ``notebooks/`` as they are, outputs included; nothing is copied or executed.
 """
 
-import sys
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from docutils import nodes
 from myst_nb.core.render import MimeData, NbElementRenderer
 from sphinx.application import Sphinx
-
-sys.path.insert(0, str(Path(__file__).parent))  # for nb_custom_formats
 
 project = "mednb"
 html_title = "Deep learning for medical images"
@@ -21,25 +17,18 @@ include_patterns = ["docs/*.md", "notebooks/*.ipynb"]
 exclude_patterns = ["_build", ".*", "workspace", "mednb", "tests", "benchmarks"]
 extensions = ["myst_nb"]
 html_theme = "sphinx_book_theme"
+html_theme_options = {"navbar_persistent": []}
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_copyright = False
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-nb_custom_formats = {".ipynb": "conf.read_notebook"}
 nb_execution_mode = "off"
 nb_merge_streams = True
+nb_render_markdown_format = "myst"
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
-
-
-def read_notebook(text: str) -> nbformat.NotebookNode:
-    """Return a notebook in which the cells that JupyterLab folds are folded on the page too."""
-    notebook = nbformat.reads(text, as_version=4)
-    for cell in notebook.cells:
-        if cell.metadata.get("jupyter", {}).get("source_hidden"):
-            cell.metadata.tags = [*cell.metadata.get("tags", []), "hide-input"]
-    return notebook
-
 
 _plain = NbElementRenderer.render_image
 
@@ -56,7 +45,9 @@ def _render_image(self: NbElementRenderer, data: MimeData) -> list[nodes.Element
 def _lead_to_first_page(app: Sphinx, exception: Exception | None) -> None:
     """Make the folder's own index.html lead to the first page, which lies in docs/."""
     if exception is None and app.builder.format == "html":
-        page = f'<meta http-equiv="refresh" content="0; url={root_doc}.html"><title>{project}</title>'
+        page = (
+            f'<meta http-equiv="refresh" content="0; url={root_doc}.html"><title>{project}</title>'
+        )
         (Path(app.outdir) / "index.html").write_text(f"<!doctype html>{page}\n", encoding="utf-8")
 
 

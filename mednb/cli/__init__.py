@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("names", nargs="*", help="notebooks, such as 01 (default: all)")
     run.add_argument("--out", type=Path, help="folder of the executed copies (default: _build)")
     run.add_argument("--in-place", action="store_true", help="write back to notebooks/ what passed")
+    run.add_argument("--html", action="store_true", help="write each copy as a web page too")
     run.add_argument("--timeout", type=int, default=600, help="seconds a cell may take")
     run.add_argument(
         *("-j", "--jobs"), type=int, default=0, help="notebooks at a time (default: 2 if they fit)"

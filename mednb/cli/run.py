@@ -78,7 +78,14 @@ class Execution:
 
 
 def main(
-    *, names: list[str], out: Path | None, in_place: bool, timeout: int, online: bool, jobs: int
+    *,
+    names: list[str],
+    out: Path | None,
+    in_place: bool,
+    html: bool,
+    timeout: int,
+    online: bool,
+    jobs: int,
 ) -> int:
     """Execute notebooks (all when ``names`` is empty); one that fails does not stop the others.
 
@@ -116,6 +123,11 @@ def main(
                 done[path] = result
                 if result.notebook is not None:
                     nbformat.write(result.notebook, copies / path.name)
+                    if html:
+                        from mednb.cli.html import to_html
+
+                        page = copies / f"{path.stem}.html"
+                        page.write_text(to_html(result.notebook), encoding="utf-8")
                     if in_place and result.failure is None:
                         nbformat.write(result.notebook, path)
                 progress.finished(path, result)

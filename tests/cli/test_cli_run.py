@@ -61,8 +61,9 @@ def test_a_failing_and_an_unreadable_notebook_do_not_stop_the_others(three, cour
 
 def test_chosen_notebooks_to_a_chosen_folder(three, tmp_path, capsys):
     before = three[2].read_bytes()
-    assert main(["run", "02", "--out", str(tmp_path / "there")]) == 0
-    assert [path.name for path in (tmp_path / "there").iterdir()] == ["02_good.ipynb"]
+    assert main(["run", "02", "--html", "--out", str(tmp_path / "there")]) == 0
+    written = sorted(path.name for path in (tmp_path / "there").iterdir())
+    assert written == ["02_good.html", "02_good.ipynb"]
     assert three[2].read_bytes() == before
     assert "python course.py lab" in capsys.readouterr().out
 
