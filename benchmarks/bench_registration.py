@@ -11,6 +11,7 @@ shows, and of which it runs one arm again.
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,20 @@ from table import record
 
 import mednb
 from mednb.data import pairs
-from mednb.metrics import follow_up, registration_report, side_by_side
 from mednb.metrics.intervals import Estimate
-from mednb.models import classical_registration as classical
-from mednb.models.registration import register, voxelmorph
-from mednb.registration import both_ways, mismatched, train_registrar
+from mednb.registration import (
+    METHODS,
+    both_ways,
+    means,
+    minus,
+    per_case,
+    per_visit,
+    register,
+    rigid,
+    search,
+    train_registrar,
+    voxelmorph,
+)
 from mednb.types import Split
 
 RESULT = Path(__file__).with_name("registration.json")
@@ -62,13 +72,13 @@ def main() -> None:
     twice = both_ways(train)
     rows: list[dict[str, Any]] = []
     models, classics, against = {}, {}, []
-    for name in classical.METHODS:
-        classics[name] = classical.register(name, test.images)
+    for name, method in METHODS.items():
+        classics[name] = search(method, test.images)
         rows.append({"arm": name, **_figures(classics[name], test)})
     rows.append({"arm": "the true field", **_figures((test.targets or {})["field"], test)})
     for arm, other in ARMS.items():
         for seed in SEEDS:
-            found = train_registrar(twice, val=None, seed=seed, **{**RECIPE, **other})
+            found = train_registrar(twice, seed=seed, **{**RECIPE, **other})
             models[arm] = found.model
             fields = register(found.model, test.images)
             rows.append(_row(arm, seed, fields, test))
@@ -78,13 +88,13 @@ def main() -> None:
                     for name, other in classics.items()
                 ]
     for seed in SEEDS:
-        wrong = train_registrar(mismatched(twice), val=None, seed=seed, **RECIPE)
+        wrong = train_registrar(mismatched(twice), seed=seed, **RECIPE)
         arm = "network, taught on other hearts' pairs"
         rows.append(_row(arm, seed, register(wrong.model, test.images), test))
     curve = []
     for weight in WEIGHTS:
         about = {**RECIPE, "weight": weight, "diffeomorphic": False}
-        found = train_registrar(twice, val=None, seed=0, **about)
+        found = train_registrar(twice, seed=0, **about)
         curve.append({"weight": weight, **_figures(register(found.model, val.images), val)})
     stored = {
         "splits": SPLITS,
@@ -102,13 +112,13 @@ def main() -> None:
 
 
 def _figures(fields: Field, split: Split) -> dict[str, list[float]]:
-    return _rounded(registration_report.assess(fields, split))
+    return _rounded(means(per_case(fields, split), split.groups))
 
 
 def _differences(fields: Field, other: Field, split: Split) -> dict[str, list[float]]:
     """Return by how much the first fields' figures exceed the second's, heart by heart."""
-    a, b = (registration_report.per_case(f, split) for f in (fields, other))
-    return _rounded(side_by_side.minus(a, b, split.groups))
+    a, b = (per_case(f, split) for f in (fields, other))
+    return _rounded(minus(a, b, split.groups))
 
 
 def _rounded(found: dict[str, Estimate]) -> dict[str, list[float]]:
@@ -124,13 +134,13 @@ def _row(arm: str, seed: int, fields: Field, split: Split) -> dict[str, Any]:
 def _visits() -> list[dict[str, Any]]:
     train, test = (pairs.visits(n, seed=seed) for n, seed in VISITS.values())
     methods: dict[str, Callable[[], Field]] = {
-        name: lambda name=name: classical.register(name, test.images)
+        name: lambda name=name: search(METHODS[name], test.images)
         for name in ("identity", "ECC affine", "Farneback", "DIS", "B-spline")
     }
-    methods["rigid, MI"] = lambda: _each(classical.rigid, test.images)
+    methods["rigid, MI"] = lambda: search(rigid, test.images)
     about = {**RECIPE, "weight": 0.01}
     for seed in SEEDS:
-        found = train_registrar(both_ways(train), val=None, seed=seed, **about)
+        found = train_registrar(both_ways(train), seed=seed, **about)
         methods[f"network {seed}"] = lambda model=found.model: register(model, test.images)
     rows = []
     for name, run in methods.items():
@@ -142,33 +152,42 @@ def _visits() -> list[dict[str, Any]]:
 
 def _growth(fields: Field, test: Split) -> dict[str, list[float]]:
     """Return how far centres are missed, overlap, and the error of the growth from the Jacobian."""
-    return _rounded(side_by_side.means(follow_up.per_visit(fields, test), test.groups))
+    return _rounded(means(per_visit(fields, test), test.groups))
 
 
 def _modalities(train: Split, test: Split) -> list[dict[str, Any]]:
     learn, judge = (pairs.modalities(s, seed=seed) for s, seed in ((train, 721), (test, 723)))
     rows = []
     for metric in ("mse", "mi"):
-        fields = _each(lambda a, b, m=metric: classical.rigid(a, b, metric=m), judge.images)
+        fields = search(partial(rigid, metric=metric), judge.images)
         rows.append(_row(f"rigid, {metric.upper()}", 0, fields, judge))
         about = {**RECIPE, "similarity": metric, "weight": 1.0}
         for seed in SEEDS:
-            model = train_registrar(learn, val=None, seed=seed, **about).model
+            model = train_registrar(learn, seed=seed, **about).model
             rows.append(
                 _row(f"network, {metric.upper()}", seed, register(model, judge.images), judge)
             )
-    return [*rows, _row("identity", 0, classical.register("identity", judge.images), judge)]
+    return [*rows, _row("identity", 0, 0 * (judge.targets or {})["field"], judge)]
 
 
-def _each(method: Callable[..., Field], images: NDArray[np.uint8]) -> Field:
-    both = np.ascontiguousarray(np.moveaxis(images, -1, 1))
-    return np.stack([method(fixed, moving) for fixed, moving in both])
+def mismatched(split: Split) -> Split:
+    """Return pairs of two different patients, the control in which no tissue corresponds."""
+    _, first, patient, counts = np.unique(
+        split.groups, return_index=True, return_inverse=True, return_counts=True
+    )
+    # Patient after patient, in the order in which they come; then as many on as any of them has.
+    order = np.argsort(first[patient], kind="stable")
+    images = split.images.copy()
+    images[order, ..., 1] = images[np.roll(order, counts.max()), ..., 1]
+    if 2 * counts.max() > len(split):
+        raise ValueError("A patient would be paired with himself.")
+    return Split(images, split.labels, split.groups, targets={"fixed": images[..., :1].copy()})
 
 
 def _times(model: Any, images: NDArray[np.uint8]) -> None:
     """Record the seconds of processor time a pair, every method in turn, medians of five."""
     untrained = voxelmorph(images.shape[1:3])
-    runs = {name: (lambda n=name: classical.register(n, images[:20])) for name in classical.METHODS}
+    runs = {name: partial(search, m, images[:20]) for name, m in METHODS.items()}
     runs["network"] = lambda: register(model, images[:20])
     runs["network, untrained"] = lambda: register(untrained, images[:20])
     seconds: dict[str, list[float]] = {name: [] for name in runs}

@@ -1,7 +1,7 @@
 """Pairs of images of one patient whose true correspondence is known, for registration.
 
 Each pair is one image with two channels, ``(N, H, W, 2)``: fixed, then moving. Fields follow
-:mod:`mednb.models.warp`: on the grid of the fixed image, pixels across and down.
+:mod:`mednb.registration`: on the grid of the fixed image, pixels across and down.
 """
 
 import os

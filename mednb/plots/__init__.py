@@ -844,13 +844,6 @@ from mednb.plots.reconstruction import (  # noqa: E402
     kspace_and_images,
     reconstructions,
 )
-from mednb.plots.registration import (  # noqa: E402
-    checkerboard,
-    grids,
-    jacobians,
-    landscapes,
-    registered,
-)
 from mednb.plots.sequences import beats, m_mode, motion  # noqa: E402
 
 __all__ = [
@@ -859,7 +852,6 @@ __all__ = [
     "architecture",
     "beats",
     "bland_altman",
-    "checkerboard",
     "confusion",
     "curves",
     "decision_curve",
@@ -867,19 +859,15 @@ __all__ = [
     "film",
     "frame",
     "gains",
-    "grids",
     "images",
     "interactive",
     "intervals",
-    "jacobians",
     "kspace_and_images",
-    "landscapes",
     "m_mode",
     "montage",
     "motion",
     "points",
     "reconstructions",
-    "registered",
     "reliability",
     "roc",
     "scatter",

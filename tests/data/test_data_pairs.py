@@ -10,8 +10,7 @@ from scipy import ndimage
 from mednb import simulate
 from mednb.data import pairs
 from mednb.errors import DataError
-from mednb.metrics.registration import pull
-from mednb.metrics.registration_report import per_case
+from mednb.registration import per_case, pull
 from mednb.types import Split, check_disjoint
 
 
