@@ -14,6 +14,8 @@ stopped.
 import argparse
 import json
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,9 @@ import numpy as np
 from table import record
 
 import mednb
-from mednb import data, simulate
-from mednb import reconstruction as train
-from mednb.metrics import image_quality
+from mednb import data, reconstruction, simulate
 from mednb.metrics.intervals import Estimate
-from mednb.models import classical_reconstruction as classical
+from mednb.simulate.brains import shepp_logan
 from mednb.simulate.kspace import Measured, measure
 from mednb.types import Split
 
@@ -37,6 +37,8 @@ ACCELERATIONS = (4, 8)
 #: Seeds of what is measured: validation, test, lesions.
 VAL, TEST, PLANT = 50, 60, 70
 RADII_MM, CONTRASTS = (5.0, 8.0, 12.0), (0.15, 0.3)
+#: What total variation is tried with.
+WEIGHTS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04)
 NLM_H = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)
 #: Name of a filter of speckle -> strengths tried.
 STRENGTHS = {
@@ -44,6 +46,15 @@ STRENGTHS = {
     "nlm": (0.05, 0.07, 0.085, 0.1, 0.15),
     "tv": (0.05, 0.07, 0.085, 0.1, 0.13),
     "bilateral": (0.2, 0.3, 0.4, 0.6),
+}
+#: How often every head is measured anew.
+DRAWS = {"live": 4, "long": 10}
+#: Name of a test that no network was trained for -> (acceleration, sigma of the noise).
+STRESS = {
+    "half the lines": (2, 0.01),
+    "five times the noise": (4, 0.05),
+    "Shepp-Logan": (4, 0.01),
+    "blocks": (4, 0.01),
 }
 
 
@@ -94,11 +105,24 @@ def seen(family: str, acceleration: int) -> Measured:
 
 def judged(truth: Any, images: Any, tv: Any, groups: Any) -> dict[str, object]:
     """Return the figures of a row: mean with interval, and the gain over total variation."""
-    found = image_quality.quality(truth, {"this": images, "TV": tv}, groups=groups)
+    found = reconstruction.quality(truth, {"this": images, "TV": tv}, groups=groups)
     return {
         **{f: numbers(found.estimate("this", f)) for f in ("PSNR", "SSIM", "NMSE")},
-        "gain": numbers(found.gain("this", "TV", "PSNR")),
+        "gain": numbers(found.gain("this", "TV")),
     }
+
+
+def best(
+    run: Callable[[float], Any], truth: Any, strengths: Sequence[float]
+) -> tuple[float, dict[float, float]]:
+    """Return the strength of least mean squared error on validation cases, and all errors."""
+    errors = {s: float(np.mean((run(s) - truth) ** 2)) for s in strengths}
+    return min(errors, key=errors.__getitem__), errors
+
+
+def nlm(measured: Measured, strength: float) -> Any:
+    """Return the zero-filled image after non-local means."""
+    return reconstruction.despeckle(reconstruction.zero_filled(measured), "nlm", strength)
 
 
 def choose(table: Table) -> None:
@@ -106,15 +130,16 @@ def choose(table: Table) -> None:
     val = data.load("brains").val
     for R, sigma in ((2, 0.01), (4, 0.01), (8, 0.01), (4, 0.05)):
         if not table.has("chosen", method="TV", acceleration=R, sigma=sigma):
-            w, errors = train.tuned_weight(val, acceleration=R, sigma=sigma, seed=VAL)
+            y = measure(val.images, acceleration=R, seed=VAL, sigma=sigma)
+            w, errors = best(
+                lambda w, y=y: reconstruction.total_variation(y, weight=w).images, y.truth, WEIGHTS
+            )
             row = {"method": "TV", "acceleration": R, "sigma": sigma, "strength": w}
             table.add("chosen", row | {"mse": {str(k): round(v, 7) for k, v in errors.items()}})
     for R in ACCELERATIONS:
         if not table.has("chosen", method="NLM", acceleration=R):
             y = measure(val.images, acceleration=R, seed=VAL)
-            h, errors = classical.choose(
-                lambda h, y=y: classical.nlm_on_zero_filled(y, strength=h), y.truth, NLM_H
-            )
+            h, errors = best(lambda h, y=y: nlm(y, h), y.truth, NLM_H)
             row = {"method": "NLM", "acceleration": R, "sigma": 0.01, "strength": h}
             table.add("chosen", row | {"mse": {str(k): round(v, 7) for k, v in errors.items()}})
 
@@ -129,7 +154,7 @@ def weight(table: Table, acceleration: int, sigma: float = 0.01) -> float:
 def tv_images(table: Table, family: str, acceleration: int) -> Any:
     """Return total variation's images of test heads."""
     y = seen(family, acceleration)
-    return classical.total_variation(y, weight=weight(table, acceleration)).images
+    return reconstruction.total_variation(y, weight=weight(table, acceleration)).images
 
 
 def classic(table: Table) -> None:
@@ -137,10 +162,10 @@ def classic(table: Table) -> None:
     for family in ("other family", "same family"):
         for R in ACCELERATIONS:
             y, groups = seen(family, R), heads()[family].groups
-            [nlm] = table.of("chosen", method="NLM", acceleration=R)
+            [row] = table.of("chosen", method="NLM", acceleration=R)
             made = {
-                "zero-filled": lambda y=y: classical.zero_filled(y),
-                "NLM": lambda y=y, h=nlm["strength"]: classical.nlm_on_zero_filled(y, strength=h),
+                "zero-filled": lambda y=y: reconstruction.zero_filled(y),
+                "NLM": lambda y=y, h=row["strength"]: nlm(y, h),
                 "TV": lambda f=family, R=R: tv_images(table, f, R),
             }
             for name, make in made.items():
@@ -156,18 +181,19 @@ def training(seed: int, draws: int, lesions: bool) -> Split:
     split = data.load("brains").train
     if not lesions:
         split = simulate.brains(len(split), seed=866, family="ellipses")
-    return train.training_cases(split, draws=draws, seed=seed)
+    return reconstruction.training_cases(split, draws=draws, seed=seed)
 
 
 def network(table: Table, arm: str, length: str, seed: int) -> keras.Model:
     """Train a network and judge it on both families of heads."""
     name = arm.partition(",")[0]
-    recipe = (train.LIVE if length == "live" else train.LONG)[name]
-    cases = training(seed, recipe.draws, "no lesions" not in arm)
+    cases = training(seed, DRAWS[length], "no lesions" not in arm)
     if "shuffled" in arm:
-        cases = train.mismatched(cases, seed=seed)
+        truth = (cases.targets or {})["truth"]
+        truth = truth[np.random.default_rng(seed).permutation(len(cases))]
+        cases = replace(cases, targets={**(cases.targets or {}), "truth": truth})
     start = time.process_time()
-    model, _ = train.train_reconstructor(name, cases, seed=seed, recipe=recipe)
+    model, _ = reconstruction.train_reconstructor(name, cases, seed=seed)
     took = time.process_time() - start
     for family in ("other family", "same family"):
         for R in ACCELERATIONS:
@@ -175,7 +201,7 @@ def network(table: Table, arm: str, length: str, seed: int) -> keras.Model:
             if table.has("mri", **key):
                 continue
             y = seen(family, R)
-            images = train.reconstruct(model, y)
+            images = reconstruction.reconstruct(model, y)
             about = judged(y.truth, images, tv_images(table, family, R), heads()[family].groups)
             table.add("mri", key | about | {"cpu_s": round(took)})
     if "shuffled" not in arm and "no lesions" not in arm:
@@ -185,20 +211,35 @@ def network(table: Table, arm: str, length: str, seed: int) -> keras.Model:
             if not table.has("mri", **here):
                 y = seen("other family", R)
                 other = np.roll(y.mask, 1, axis=0)  # the mask of another head
-                images = train.reconstruct(model, Measured(y.kspace, other, y.truth, y.sigma))
+                images = reconstruction.reconstruct(
+                    model, Measured(y.kspace, other, y.truth, y.sigma)
+                )
                 tv = tv_images(table, "other family", R)
                 groups = heads()["other family"].groups
                 table.add("mri", here | judged(y.truth, images, tv, groups))
     return model
 
 
+def stress(name: str, heads: Split, *, seed: int) -> tuple[Measured, Any]:
+    """Return what was measured in one of the tests, and the groups of the cases."""
+    acceleration, sigma = STRESS[name]
+    images, groups = heads.images, heads.groups
+    if name == "blocks":
+        images = reconstruction.blocks(40, seed=seed)
+    elif name == "Shepp-Logan":
+        images = np.repeat(shepp_logan(heads.images.shape[1])[None], 40, axis=0)
+    if images is not heads.images:
+        groups = np.array([f"{name}-{i:03d}" for i in range(len(images))])
+    return measure(images, acceleration=acceleration, seed=seed, sigma=sigma), groups
+
+
 def stressed(table: Table, networks: dict[str, keras.Model]) -> None:
     """Judge on what no network was trained for."""
-    for name, (R, sigma) in train.STRESS.items():
+    for name, (R, sigma) in STRESS.items():
         if table.has("stress", test=name):
             continue
-        y, groups = train.stress(name, heads()["other family"], seed=TEST + 1)
-        images = train.images_of(y, weight=weight(table, R, sigma), networks=networks)
+        y, groups = stress(name, heads()["other family"], seed=TEST + 1)
+        images = reconstruction.images_of(y, weight=weight(table, R, sigma), networks=networks)
         for arm, made in images.items():
             row = {"test": name, "arm": arm, "acceleration": R, "sigma": sigma}
             table.add("stress", row | judged(y.truth, made, images["TV"], groups))
@@ -212,7 +253,7 @@ def lesions(table: Table, networks: dict[str, keras.Model]) -> None:
                 key = {"acceleration": R, "radius_mm": radius, "contrast": c}
                 if table.has("lesions", **key):
                     continue
-                found = train.hallucination(
+                found = reconstruction.hallucination(
                     heads()["healthy"],
                     acceleration=R,
                     radius_mm=radius,
@@ -222,8 +263,8 @@ def lesions(table: Table, networks: dict[str, keras.Model]) -> None:
                     seed=PLANT,
                 )
                 for arm, h in found.items():
-                    row = {"arm": arm, **key, "auc": numbers(h.survival.auc)}
-                    row |= {"kept": numbers(h.survival.kept), "invented": numbers(h.invented)}
+                    row = {"arm": arm, **key, "auc": numbers(h.auc)}
+                    row |= {"kept": numbers(h.kept), "invented": numbers(h.invented)}
                     table.add("lesions", row)
 
 
@@ -232,22 +273,26 @@ def speckle(table: Table) -> None:
     from mednb.data import looks
 
     parts = {part: looks.load(part) for part in looks.SPLITS}
-    val, test = (train.pairs(parts[p], target="mean", seed=0, looks=1) for p in ("val", "test"))
+    val, test = (
+        reconstruction.pairs(parts[p], target="mean", seed=0, looks=1) for p in ("val", "test")
+    )
     x, y = ((s.targets or {})[k][..., 0] for s in (val,) for k in ("noisy", "clean"))
     x_test, y_test = ((test.targets or {})[k][..., 0] for k in ("noisy", "clean"))
     made = {"one look": x_test}
     for name, tried in STRENGTHS.items():
-        s, errors = classical.choose(lambda s, n=name: classical.despeckle(x, n, s), y, tried)
+        s, errors = best(lambda s, n=name: reconstruction.despeckle(x, n, s), y, tried)
         if not table.has("chosen", method=name):
             row = {"method": name, "strength": s}
             table.add("chosen", row | {"mse": {str(k): round(v, 7) for k, v in errors.items()}})
-        made[name] = classical.despeckle(x_test, name, s)
+        made[name] = reconstruction.despeckle(x_test, name, s)
     for seed in SEEDS:
         for target, arm in (("mean", "network, clean targets"), ("look", "network, Noise2Noise")):
             if not table.has("speckle", arm=arm, seed=seed):
-                cases = train.pairs(parts["train"], target=target, seed=seed)
-                model, _ = train.train_restorer(cases, seed=seed)
-                add_quality(table, "speckle", arm, seed, y_test, train.restore(model, x_test), test)
+                cases = reconstruction.pairs(parts["train"], target=target, seed=seed)
+                model, _ = reconstruction.train_restorer(cases, seed=seed)
+                add_quality(
+                    table, "speckle", arm, seed, y_test, reconstruction.restore(model, x_test), test
+                )
         for arm, images in made.items() if seed == 0 else ():
             if not table.has("speckle", arm=arm):
                 add_quality(table, "speckle", arm, -1, y_test, images, test)
@@ -257,20 +302,20 @@ def resolution(table: Table) -> None:
     """Twice the resolution: interpolation against a network."""
     brains = data.load("brains")
     truth = brains.test.images[..., 0] / np.float32(255)
-    low = classical.shrink(truth, seed=TEST)
+    low = reconstruction.shrink(truth, seed=TEST)
     for name in ("nearest", "bilinear", "bicubic", "lanczos"):
         if not table.has("resolution", arm=name):
-            images = classical.enlarge(low, name)
+            images = reconstruction.enlarge(low, name)
             add_quality(table, "resolution", name, -1, truth, images, brains.test)
     for seed in SEEDS:
         if not table.has("resolution", arm="network", seed=seed):
-            model, _ = train.train_restorer(
-                train.low_resolution_cases(brains.train, seed=seed),
+            model, _ = reconstruction.train_restorer(
+                reconstruction.low_resolution_cases(brains.train, seed=seed),
                 seed=seed,
                 enlarge=2,
-                recipe=train.Recipe(epochs=2, batch_size=8, learning_rate=4e-3),
+                epochs=2,
             )
-            images = train.restore(model, low)
+            images = reconstruction.restore(model, low)
             add_quality(table, "resolution", "network", seed, truth, images, brains.test)
 
 
@@ -278,7 +323,7 @@ def add_quality(
     table: Table, part: str, arm: str, seed: int, truth: Any, images: Any, split: Split
 ) -> None:
     """Judge images and keep the row."""
-    found = image_quality.quality(truth, {arm: images}, groups=split.groups)
+    found = reconstruction.quality(truth, {arm: images}, groups=split.groups)
     row: dict[str, object] = {"arm": arm, "seed": seed}
     table.add(part, row | {f: numbers(found.estimate(arm, f)) for f in ("PSNR", "SSIM", "NMSE")})
 

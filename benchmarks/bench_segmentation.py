@@ -31,12 +31,10 @@ import mednb
 from mednb import data, segmentation
 from mednb.data import scanned
 from mednb.errors import DownloadError
-from mednb.metrics.instances import match
 from mednb.metrics.intervals import mean_of_cases
 from mednb.metrics.segmentation import dice
 from mednb.metrics.segmentation_report import evaluate
-from mednb.metrics.ventricle import ejection
-from mednb.models import classical_segmentation as classical
+from mednb.metrics.ventricle import ejection, volumes
 from mednb.models.unet import segment
 from mednb.sequences import CAVITY
 from mednb.simulate.hearts import REGIONS
@@ -100,8 +98,8 @@ def losses(seed: int) -> Iterator[dict[str, Any]]:
     test = lesions.test
     for name in LOSSES:
         start = time.process_time()
-        model, _ = segmentation.train_segmenter(
-            lesions.train, val=None, seed=seed, classes=2, loss=name, **RECIPE["losses"]
+        model = segmentation.train_segmenter(
+            lesions.train, seed=seed, classes=2, loss=name, **RECIPE["losses"]
         )
         row = {"seed": seed, "arm": name, "seconds": time.process_time() - start}
         yield row | lesion_figures(test, segment(model, test.images))
@@ -151,9 +149,8 @@ def scanners(seed: int, part: str = "scanners") -> Iterator[dict[str, Any]]:
             images, masks, _ = jitter(frames.images, frames.masks, seed=seed)
             frames = replace(frames, images=images, masks=masks)
         start = time.process_time()
-        model, _ = segmentation.train_segmenter(
+        model = segmentation.train_segmenter(
             frames,
-            val=None,
             seed=seed,
             classes=len(REGIONS),
             **RECIPE[part],
@@ -182,8 +179,8 @@ def patient(model: Any, cine: Clip) -> list[float]:
     """Return the ejection fraction of a film over views: median, 5th and 95th percentile, in %."""
     film = scanned.as_phantom(cine)
     looked = segmentation.look(model, film, views=VIEWS, seed=0, alike=len(film))
-    volumes = looked.volumes(CAVITY, spacing_mm=scanned.SPACING_MM)
-    efs = [ejection(np.maximum(v, 1e-9)).ef for v in volumes]
+    curves = volumes(looked.said == CAVITY, scanned.SPACING_MM)
+    efs = [ejection(np.maximum(v, 1e-9)).ef for v in curves]
     return [float(np.percentile(efs, q)) for q in (50, 5, 95)]
 
 
@@ -197,7 +194,7 @@ def nuclei(seed: int) -> Iterator[dict[str, Any]]:
     row: dict[str, Any] = {"seed": seed, "arm": "U-Net", "seconds": seconds}
     yield row | nuclei_figures(test, segment(model, test.images) == 1)
     if seed == 0:
-        masks = np.stack([classical.bright(image[..., 0]) for image in test.images])
+        masks = np.stack([segmentation.bright(image[..., 0]) for image in test.images])
         yield {"seed": seed, "arm": "Otsu"} | nuclei_figures(test, masks)
 
 
@@ -207,9 +204,7 @@ def train_nuclei(train: Split, seed: int) -> Any:
         train.images, train.masks, seed=seed, transforms=("flip", "turn", "zoom", "elastic")
     )
     split = Split(moved.images, train.labels, train.groups, masks=moved.masks)
-    return segmentation.train_segmenter(
-        split, val=None, seed=seed, classes=2, **RECIPE["nuclei"]
-    ).model
+    return segmentation.train_segmenter(split, seed=seed, classes=2, **RECIPE["nuclei"])
 
 
 def nuclei_figures(split: Split, masks: NDArray[np.bool_]) -> dict[str, list[float]]:
@@ -218,10 +213,10 @@ def nuclei_figures(split: Split, masks: NDArray[np.bool_]) -> dict[str, list[flo
     from scipy import ndimage
 
     whole = [ndimage.label(m)[0] for m in masks]
-    cut = [classical.separate(m, apart=APART) for m in masks]
+    cut = [segmentation.separate(m, apart=APART) for m in masks]
     truth = targets["instances"]
     f1 = {
-        name: np.array([match(t, s).f1 for t, s in zip(truth, said, strict=True)])
+        name: np.array([segmentation.things_f1(t, s) for t, s in zip(truth, said, strict=True)])
         for name, said in (("f1_parts", whole), ("f1", cut))
     }
     count = np.array([s.max() for s in cut], float)

@@ -202,9 +202,8 @@ def scanners(seed: int) -> Iterator[dict[str, Any]]:
         for augmented in (False, True):
             start = time.process_time()
             images, masks, _ = jitter(plain.images, plain.masks, seed=seed)
-            model, _ = segmentation.train_segmenter(
+            model = segmentation.train_segmenter(
                 replace(plain, images=images, masks=masks) if augmented else plain,
-                val=None,
                 epochs=EPOCHS["outline"],
                 seed=seed,
                 classes=4,

@@ -839,11 +839,6 @@ def _log(ax: Axes, log: str) -> None:
 # Figures of one chapter each, on their way into it.
 from mednb.plots.evaluation import decision_curve, threshold  # noqa: E402
 from mednb.plots.generation import gains, montage, points  # noqa: E402
-from mednb.plots.reconstruction import (  # noqa: E402
-    detection,
-    kspace_and_images,
-    reconstructions,
-)
 from mednb.plots.sequences import beats, m_mode, motion  # noqa: E402
 
 __all__ = [
@@ -855,19 +850,16 @@ __all__ = [
     "confusion",
     "curves",
     "decision_curve",
-    "detection",
     "film",
     "frame",
     "gains",
     "images",
     "interactive",
     "intervals",
-    "kspace_and_images",
     "m_mode",
     "montage",
     "motion",
     "points",
-    "reconstructions",
     "reliability",
     "roc",
     "scatter",
