@@ -1,5 +1,6 @@
 """Alternative texts reach the ``<img>`` of a page, on the site and in our HTML export."""
 
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -8,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from mednb.cli.html import to_html
 
@@ -77,6 +79,16 @@ def test_our_html_export_says_it_too(tiny):
     page = to_html(notebook)
     assert alts(page) == said
     assert page.index("draw") < page.index("<details>") < page.index("secret")
+
+
+def test_the_readme_opens_with_a_film_that_stops():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    alt, path = re.search(r"!\[([^]]+)\]\(([^)]+)\)", text).groups()
+    film = Image.open(ROOT / path)
+    assert film.n_frames > 20
+    assert (film.default_image, film.info["loop"]) == (True, 3)
+    assert (ROOT / path).stat().st_size <= 600_000
+    assert len(alt) > 50
 
 
 @pytest.mark.slow

@@ -301,27 +301,11 @@ def frame(figure: Figure) -> NDArray[np.uint8]:
 
 def _apng(stack: NDArray[np.uint8], seconds: float, poster: int) -> tuple[bytes, int]:
     """Return an animated PNG of at most 600 kB, and its width; the poster is its first image."""
-    from PIL import Image
-
     data = b""
     for side in (720, 480, 360, 240):  # pixels on the longer side
         pixels = _resized(stack, side)
         for colours in (256, 64, 24) if pixels.ndim == 4 else (64, 24):
-            numbers, palette = _indexed(pixels, colours)
-            pictures = [Image.fromarray(f) for f in numbers]
-            for picture in pictures:
-                picture.putpalette(palette)
-            buffer = io.BytesIO()
-            pictures[poster].save(
-                buffer,
-                format="PNG",
-                save_all=True,
-                default_image=True,
-                append_images=pictures,
-                duration=1000 * seconds / len(pictures),
-                loop=3,
-            )
-            data = buffer.getvalue()
+            data = _encoded(pixels, colours, seconds, poster)
             if len(data) <= _FILM:
                 return data, pixels.shape[2]
             if len(data) > 3 * _FILM:
@@ -330,6 +314,27 @@ def _apng(stack: NDArray[np.uint8], seconds: float, poster: int) -> tuple[bytes,
         f"Expected a film of at most {_FILM // 1000} kB. Received: {len(stack)} frames, "
         f"{len(data) // 1000} kB at the smallest. Show fewer frames, or smooth or crop them."
     )
+
+
+def _encoded(pixels: NDArray[np.uint8], colours: int, seconds: float, poster: int) -> bytes:
+    """Return the frames as they are, in so many colours, as an animated PNG."""
+    from PIL import Image
+
+    numbers, palette = _indexed(pixels, colours)
+    pictures = [Image.fromarray(f) for f in numbers]
+    for picture in pictures:
+        picture.putpalette(palette)
+    buffer = io.BytesIO()
+    pictures[poster].save(
+        buffer,
+        format="PNG",
+        save_all=True,
+        default_image=True,
+        append_images=pictures,
+        duration=1000 * seconds / len(pictures),
+        loop=3,
+    )
+    return buffer.getvalue()
 
 
 def _resized(stack: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
