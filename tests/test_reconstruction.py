@@ -1,7 +1,6 @@
 """Reconstruction: operators and their adjoints, networks, rivals, figures, planted lesions."""
 
 import itertools
-import warnings
 from dataclasses import replace
 
 import cv2
@@ -23,7 +22,7 @@ from mednb.simulate.brains import shepp_logan
 from mednb.simulate.kspace import Measured, measure
 from mednb.types import Split
 
-# JAX reads its own weights the old way of NumPy.
+# Keras and JAX read their own weights the old way of NumPy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 sizes = st.tuples(*[st.sampled_from((7, 8, 9))] * 2)
@@ -158,9 +157,7 @@ def test_every_weight_has_a_gradient_and_the_model_is_saved(tmp_path):
         assert np.isfinite(b).all()
         assert (a != b).any()
     model.save(tmp_path / "model.keras")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        again = keras.models.load_model(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
     got, want = (ops.convert_to_numpy(m(x)) for m in (again, model))
     np.testing.assert_array_equal(got, want)
 

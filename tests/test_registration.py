@@ -4,8 +4,6 @@ Every method must find a motion that is known, in the one convention: pixels acr
 from the fixed image into the moving one.
 """
 
-import warnings
-
 import cv2
 import keras
 import matplotlib.pyplot as plt
@@ -24,6 +22,9 @@ from mednb import plots, registration
 from mednb.errors import DataError, ShapeError
 from mednb.metrics.intervals import bootstrap
 from mednb.types import Split
+
+# Keras and JAX read their own weights the old way of NumPy.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 N, H, W, C = 2, 7, 9, 3
 Y, X = np.mgrid[:H, :W]
@@ -231,9 +232,7 @@ def test_the_network_starts_from_the_identity_and_can_be_saved(diffeomorphic, tm
     np.testing.assert_allclose(out[..., 0], images[..., 1] / 255, atol=0.01)
     assert 0 < np.abs(out[..., 1:]).max() < 0.01
     model.save(tmp_path / "net.keras")
-    with warnings.catch_warnings():  # Keras reads its own file the old way of NumPy
-        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
-        again = keras.models.load_model(tmp_path / "net.keras")
+    again = keras.models.load_model(tmp_path / "net.keras")
     np.testing.assert_array_equal(ops.convert_to_numpy(again(images)), out)
     with pytest.raises(ShapeError, match="divisible by 8"):
         registration.voxelmorph((20, 24))
