@@ -84,9 +84,9 @@ def test_our_html_export_says_it_too(tiny):
 def test_the_readme_opens_with_a_film_that_stops():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     alt, path = re.search(r"!\[([^]]+)\]\(([^)]+)\)", text).groups()
-    film = Image.open(ROOT / path)
-    assert film.n_frames > 20
-    assert (film.default_image, film.info["loop"]) == (True, 3)
+    with Image.open(ROOT / path) as film:
+        assert film.n_frames > 20
+        assert (film.default_image, film.info["loop"]) == (True, 3)
     assert (ROOT / path).stat().st_size <= 600_000
     assert len(alt) > 50
 
