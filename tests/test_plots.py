@@ -162,6 +162,16 @@ def test_a_heavy_film_gets_fewer_pixels_and_a_hopeless_one_is_refused(shown, mon
         plots.film(snow, alt="snow", seconds=1)
 
 
+def test_several_curves_of_a_name_are_their_median_and_their_range(drawn):
+    several = np.array([[1, 2, 3], [2, 4, 3], [9, 3, 3]])
+    plots.curves([0, 1, 2], {"many": several, "one": [5, 5, 5]}, xlabel="x", ylabel="y", alt="a")
+    (ax,) = drawn[0][0].axes
+    np.testing.assert_array_equal([line.get_ydata() for line in ax.lines], [[2, 3, 3], [5, 5, 5]])
+    (area,) = ax.collections
+    corners = {tuple(c) for c in area.get_paths()[0].vertices}
+    assert corners >= {(0, 1), (0, 9), (1, 2), (1, 4), (2, 3)}
+
+
 def test_roc_draws_curve_band_and_operating_point(drawn, study):
     y, p = study.labels, study.probability
     around = band.roc_band(y, p, groups=study.groups, replicates=50)

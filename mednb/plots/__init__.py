@@ -394,7 +394,7 @@ def curves(
     x
         ``(n,)`` positions.
     lines
-        Legend text -> ``(n,)`` values.
+        Legend text -> ``(n,)`` values, or ``(M, n)``: their median, and the range they span.
     xlabel, ylabel
         Axis labels with units.
     alt
@@ -408,7 +408,11 @@ def curves(
     """
     fig, ax = plt.subplots(figsize=size)
     for name, y in lines.items():
-        ax.plot(np.asarray(x), np.asarray(y), label=name)
+        several = np.atleast_2d(np.asarray(y))
+        (drawn,) = ax.plot(np.asarray(x), np.median(several, axis=0), label=name)
+        if len(several) > 1:
+            ends = several.min(axis=0), several.max(axis=0)
+            ax.fill_between(x, *ends, color=drawn.get_color(), alpha=0.2, linewidth=0)
     for text, at in (marks or {}).items():
         ax.axvline(at, color="0.4", linewidth=0.8, linestyle=":")
         ax.annotate(text, (at, 1), xycoords=("data", "axes fraction"), fontsize=8, va="bottom")
@@ -464,6 +468,8 @@ def confusion(matrix: ArrayLike, classes: Sequence[str], *, alt: str) -> None:
     alt
         Alternative text.
     """
+    from sklearn.metrics import ConfusionMatrixDisplay
+
     counts = np.asarray(matrix)
     if counts.shape != (len(classes), len(classes)):
         raise ShapeError(
@@ -471,14 +477,10 @@ def confusion(matrix: ArrayLike, classes: Sequence[str], *, alt: str) -> None:
         )
     side = 1.6 + 0.7 * len(classes)
     fig, ax = plt.subplots(figsize=(side, side))
-    ax.imshow(counts, cmap="Blues", vmin=0)
+    drawn = ConfusionMatrixDisplay(counts, display_labels=classes)
+    drawn.plot(ax=ax, cmap="Blues", colorbar=False, xticks_rotation=30, values_format="d")
+    ax.set(xlabel="predicted class", ylabel="true class")
     ax.grid(visible=False)
-    for (i, j), n in np.ndenumerate(counts):
-        ax.text(j, i, str(n), ha="center", va="center", color="w" if n > counts.max() / 2 else "k")
-    ticks = np.arange(len(classes))
-    ax.set(xticks=ticks, yticks=ticks, xlabel="predicted class", ylabel="true class")
-    ax.set_xticklabels(classes, rotation=30, ha="right")
-    ax.set_yticklabels(classes)
     show(fig, alt=alt)
 
 
@@ -553,24 +555,11 @@ def roc(
     ax.plot([0, 1], [0, 1], color="0.5", linewidth=0.8, linestyle=":", label="guessing")
     for i, (name, score) in enumerate(scores.items()):
         alarms, found, _ = roc_curve(y_true, np.asarray(score), drop_intermediate=False)
-        ax.plot(
-            alarms,
-            found,
-            color=OKABE_ITO[i],
-            marker="o" if steps else None,
-            markersize=3,
-            label=name,
-        )
+        ax.plot(alarms, found, color=OKABE_ITO[i], label=name, marker="o" * steps, markersize=3)
     if band is not None:
-        ax.fill_between(
-            band.false_positive_rate,
-            band.low,
-            band.high,
-            color=OKABE_ITO[0],
-            alpha=0.2,
-            linewidth=0,
-            label=f"{100 * band.level:g} % interval, point by point",
-        )
+        text = f"{100 * band.level:g} % interval, point by point"
+        ends = band.false_positive_rate, band.low, band.high
+        ax.fill_between(*ends, color=OKABE_ITO[0], alpha=0.2, linewidth=0, label=text)
     _mark(ax, points or {}, first=len(scores))
     _roc_axes(ax)
     ax.legend(loc="lower right", fontsize=8)
@@ -587,15 +576,9 @@ def reliability(bins: Mapping[str, Reliability], *, alt: str) -> None:
     alt
         Alternative text.
     """
-    fig, axes = plt.subplots(
-        2,
-        len(bins),
-        figsize=(0.6 + 2.4 * len(bins), 3.2),
-        squeeze=False,
-        sharex=True,
-        sharey="row",
-        height_ratios=(3, 1),
-    )
+    shape: dict[str, Any] = {"squeeze": False, "sharex": True, "sharey": "row"}
+    shape |= {"figsize": (0.6 + 2.4 * len(bins), 3.2), "height_ratios": (3, 1)}
+    fig, axes = plt.subplots(2, len(bins), **shape)
     for (upper, lower), (title, found) in zip(axes.T, bins.items(), strict=True):
         full = found.n > 0
         said, came = found.predicted[full], found.observed[full]
@@ -707,24 +690,11 @@ def _cuboid(
     ax: Axes, at: tuple[float, float], size: tuple[float, float, float], colour: str
 ) -> None:
     """Draw a box, seen from the front and a little from above and the right."""
-    (x, y), (wide, high, deep) = at, size
-    d = deep / 2  # seen at a slant
-    faces = {
-        1.0: [(x, y), (x + wide, y), (x + wide, y + high), (x, y + high)],
-        1.15: [
-            (x, y + high),
-            (x + d, y + high + d),
-            (x + wide + d, y + high + d),
-            (x + wide, y + high),
-        ],
-        0.8: [
-            (x + wide, y),
-            (x + wide + d, y + d),
-            (x + wide + d, y + high + d),
-            (x + wide, y + high),
-        ],
-    }
-    for light, corners in faces.items():
+    origin, (wide, high, deep) = np.array(at), size
+    right, up, back = np.array([(wide, 0), (0, high), (deep / 2, deep / 2)])
+    faces = ((1.0, 0 * up, right, up), (1.15, up, right, back), (0.8, right, back, up))
+    for light, corner, a, b in faces:
+        corners = origin + corner + np.array([0 * a, a, a + b, b])
         shade = np.clip(light * np.array(to_rgb(colour)), 0, 1)
         ax.add_patch(Polygon(corners, facecolor=shade, edgecolor="0.25", linewidth=0.8))
 
@@ -844,13 +814,12 @@ def _log(ax: Axes, log: str) -> None:
 # Figures of one chapter each, on their way into it.
 from mednb.plots.evaluation import decision_curve, threshold  # noqa: E402
 from mednb.plots.generation import gains, montage, points  # noqa: E402
-from mednb.plots.sequences import beats, m_mode, motion  # noqa: E402
+from mednb.plots.sequences import m_mode, motion  # noqa: E402
 
 __all__ = [
     "OKABE_ITO",
     "ON_GREY",
     "architecture",
-    "beats",
     "bland_altman",
     "confusion",
     "curves",

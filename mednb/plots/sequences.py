@@ -1,18 +1,18 @@
 """Pictures of what moves: M-mode, fields of motion, and curves over a heart beat."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from mednb.errors import DataError, ShapeError
 from mednb.plots import OKABE_ITO, show
 from mednb.types import Clip
 
-__all__ = ["beats", "m_mode", "motion"]
+__all__ = ["m_mode", "motion"]
 
 Real = NDArray[np.float64]
 Point = tuple[float, float]
@@ -133,54 +133,4 @@ def motion(
         ax.set_axis_off()
         if titles is not None:
             ax.set_title(titles[i])
-    show(fig, alt=alt)
-
-
-def beats(
-    seconds: ArrayLike,
-    curves: Mapping[str, ArrayLike],
-    *,
-    ylabel: str,
-    alt: str,
-    marks: Mapping[str, float] | None = None,
-) -> None:
-    """Show curves over time, each as the median of several with the range they span.
-
-    Parameters
-    ----------
-    seconds
-        ``(T,)`` times.
-    curves
-        Name -> ``(T,)`` one curve, or ``(M, T)`` several estimates of it.
-    ylabel
-        What they show, with its unit.
-    alt
-        Alternative text.
-    marks
-        Text -> time of a vertical line.
-
-    Raises
-    ------
-    ShapeError
-        When a curve has another number of times.
-    """
-    t = np.asarray(seconds, float)
-    several = {name: np.atleast_2d(np.asarray(v, float)) for name, v in curves.items()}
-    for name, members in several.items():
-        if members.ndim != 2 or members.shape[1:] != t.shape:
-            raise ShapeError(
-                f"Expected {len(t)} times in {name!r}. Received: shape {members.shape}."
-            )
-    fig, ax = plt.subplots(figsize=(6.0, 2.8))
-    for name, members in several.items():
-        (drawn,) = ax.plot(t, np.median(members, axis=0), label=name)
-        if len(members) > 1:
-            ends = members.min(axis=0), members.max(axis=0)
-            ax.fill_between(t, *ends, color=drawn.get_color(), alpha=0.2, linewidth=0)
-    for text, at in (marks or {}).items():
-        ax.axvline(at, color="0.4", linewidth=0.8, linestyle=":")
-        ax.annotate(text, (at, 1), xycoords=("data", "axes fraction"), fontsize=8, va="bottom")
-    ax.set(xlabel="time (s)", ylabel=ylabel)
-    if len(curves) > 1:
-        ax.legend()
     show(fig, alt=alt)

@@ -34,11 +34,8 @@ def test_m_mode_reads_the_line_in_every_frame(shown):
 
 
 def test_every_figure_has_its_alternative_text(shown):
-    t = np.arange(5) / 25
     plots.motion(np.zeros((2, 8, 9)), np.ones((2, 8, 9, 2)), alt="arrows", titles=["a", "b"])
-    curves = {"many": np.ones((3, 5)), "one": np.zeros(5)}
-    plots.beats(t, curves, ylabel="mL", alt="beat", marks={"ED": 0.08})
-    assert [m["image/png"]["alt"] for _, m in shown] == ["arrows", "beat"]
+    assert [m["image/png"]["alt"] for _, m in shown] == ["arrows"]
 
 
 def test_short_arrows_are_left_out(shown):
@@ -57,6 +54,4 @@ def test_errors_teach(shown):
         plots.m_mode(clip(), (3, 3), (3, 3), alt="x")
     with pytest.raises(ShapeError, match=r"\(H, W, 2\)"):
         plots.motion([np.zeros((8, 9))], [np.zeros((9, 8, 2))], alt="x")
-    with pytest.raises(ShapeError, match="Expected 3 times in 'area'"):
-        plots.beats([0, 1, 2], {"area": [1, 2]}, ylabel="mL", alt="x")
     assert shown == []
