@@ -4,7 +4,6 @@ import copy
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 import sysconfig
@@ -198,8 +197,9 @@ def without_solution(source: str) -> str:
             )
         inside = not inside
         if inside:
-            indent = re.match(r"\s*", line)
-            lines += [(indent.group() if indent else "") + stub for stub in STUB]
+            indent = line[: line.index("#")]
+            # What stands in no function must not raise: "Run All" goes on to the next exercise.
+            lines += [indent + stub for stub in (STUB if indent else STUB[:1])]
     if inside:
         raise DataError(f"Expected {END!r}. Received: a solution without end, in\n{source}")
     return "\n".join(lines)

@@ -20,6 +20,7 @@ function, calls, and typical wrong functions, each with its hint. An experiment 
     "02-2": Value(lambda auc: auc >= 0.85, {"Train longer.": lambda auc: auc >= 0.7}, "Start so.")
     "02-3": Value("b", {"That is the training loss.": "a"}, "Answer 'a', 'b' or 'c'.")
 
+Its cell begins with ``auc = ...`` above the marks, so that "Run All" gets past it unanswered.
 What has no single right answer is a :class:`Draw`: conditions on what comes back. A judge exercise
 may do without: then its model answer stands below it in ``<details>``. The tests hold every table
 to accepting the solution in the notebook and giving each wrong answer its own hint.
@@ -131,7 +132,7 @@ class Value:
         if callable(wanted):
             try:
                 return bool(wanted(answer))
-            except (TypeError, ValueError):  # a condition on numbers, and the answer is none
+            except (TypeError, ValueError, LookupError, AttributeError):  # made for other types
                 return False
         return compare(answer, wanted, self.rtol) is None
 

@@ -26,7 +26,7 @@ def test_copies_are_made_without_solutions(course, write_notebook, capsys):
     write_notebook("00_a", SOLVED)
     assert main(["lab", "--build-only"]) == 0
     copy = (course / "workspace" / "00_a.ipynb").read_text("utf-8")
-    assert "NotImplementedError" in copy
+    assert "YOUR CODE HERE" in copy
     assert "x = 42" not in copy
     assert "1 new" in capsys.readouterr().out
 
@@ -116,12 +116,14 @@ def test_folder_that_cannot_be_written_is_a_message(course, write_notebook, caps
 
 
 STUBBED = "def f(x):\n    # YOUR CODE HERE\n    raise NotImplementedError()\n\nanswer = 1"
+RESULT = "auc = ...\n### BEGIN SOLUTION\nauc = 0.9\n### END SOLUTION"
 
 
 def test_solution_becomes_a_stub_with_its_indentation():
     marks = "    ### BEGIN SOLUTION\n    y = x\n    return y\n    ### END SOLUTION"
     assert without_solution(f"def f(x):\n{marks}\n\nanswer = 1") == STUBBED
     compile(STUBBED, "stub", "exec")
+    assert without_solution(RESULT) == "auc = ...\n# YOUR CODE HERE"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,7 @@ def test_copy_has_no_outputs_and_shows_its_stub():
     before = nbformat.writes(source)
     copy = learner_copy(source)
     nbformat.validate(copy)
-    assert copy.cells[1].source == "# YOUR CODE HERE\nraise NotImplementedError()"
+    assert copy.cells[1].source == "# YOUR CODE HERE"
     assert copy.cells[1].metadata == {"nbgrader": {}}
     assert copy.cells[2].metadata == {"jupyter": {"source_hidden": True}}
     assert (copy.cells[3].outputs, copy.cells[3].execution_count) == ([], None)

@@ -368,6 +368,10 @@ def has_graded_exercises(book: Book) -> Iterator[str]:
             yield f"code cell {i + 1}: no check follows the exercise"
             continue
         yield from _graded(check, number, grade=True, solution=False, locked=True, points=1)
+        before = "\n" + cell.source.partition(BEGIN)[0]
+        answer = ast.unparse(calls(tree(check.source), "check")[0].args[-1])
+        if before.endswith("\n") and f"\n{answer} = " not in before:
+            yield f"code cell {i + 1}: '{answer} = ...' is missing above the marks"
         if not any("correct" in output.get("text", "") for output in check.outputs):
             yield f"code cell {number}: the course's own answer is not correct"
 

@@ -251,6 +251,7 @@ BREAKS: dict[Callable[..., Any], list[Callable[[Book], object]]] = {
     contract.has_graded_exercises: [
         cell(23, source="def f(x):\n    ### BEGIN SOLUTION\n    ### END SOLUTION"),
         cell(24, source="x"),
+        cell(23, source="### BEGIN SOLUTION\nf = 1\n### END SOLUTION"),
         cell(24, outputs=printed("Exercise 02-1: not yet.")),
         metadata(23, nbgrader={}),
         metadata(23, nbgrader=grading(1, False, points=1, locked=True)),
