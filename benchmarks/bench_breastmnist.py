@@ -20,10 +20,12 @@ from small_recipe import SMALL, train_small
 from table import record
 
 import mednb
-from mednb.metrics import classification, published
+from mednb.metrics import classification
 
 RESULT = Path(__file__).with_name("breastmnist.json")
 SCORES = Path(__file__).with_name("breastmnist_scores.json")
+#: The official table: set -> method -> AUC and accuracy.
+PUBLISHED = Path(__file__).with_name("published.json")
 #: Decimals kept of a score: a float32 probability has no more to give.
 DECIMALS = 7
 #: What was tried before the recipe was frozen: AUC of one network with mirror averaging on folds of
@@ -58,7 +60,7 @@ def run(seed: int) -> tuple[dict[str, float], dict[str, list[float]]]:
     figures = {
         "seed": seed,
         "auc": classification.auc(truth, score, task="binary"),
-        "acc": classification.accuracy(truth, score, task="binary"),
+        "acc": float(np.mean((score > 0.5) == truth)),
         "val_auc": classification.auc(dataset.val.labels, val, task="binary"),
         "single_val_auc": float(np.mean([h["val_auc"][-1] for h in histories])),
         "seconds": round(seconds, 1),
@@ -110,9 +112,10 @@ def main() -> None:
         "ACC": f"{acc.mean():.3f} (SD {spread['acc']:.3f})",
         "s a seed": f"{np.mean([r['seconds'] for r in results]):.0f}",
     }
+    published = json.loads(PUBLISHED.read_text(encoding="utf-8"))["sets"]["breastmnist"]
     table = [
         {"Method": name, "AUC": f"{a:.3f}", "ACC": f"{b:.3f}", "s a seed": ""}
-        for name, (a, b) in published.medmnist_row("breastmnist").items()
+        for name, (a, b) in published.items()
     ]
     record("breastmnist", [ours, *table], note="156 test images; ACC at 0.5. Seeds in the JSON.")
 

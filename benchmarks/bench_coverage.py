@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from table import record
 
-from mednb.metrics.delong import delong_interval
+from mednb.metrics.classification import auc_of_weights, delong_interval
 from mednb.metrics.intervals import Estimate, Weighted, bootstrap_all, wilson
-from mednb.metrics.ranking import auc_of_weights
 
 MU, RHO, PREVALENCE, MOST = 1.2, 0.5, 0.4, 8
 STUDIES, REPLICATES, SIZES = 1_000, 1_000, (40, 100, 200)
@@ -52,13 +51,9 @@ def intervals(
     """Return the intervals of each way; of the AUC alone where a way is for the AUC."""
     statistic, right = figures(y, p), (p > 0.5) == y
     found = {}
-    for name, groups, method in (
-        ("bootstrap by patient, percentile", g, "percentile"),
-        ("bootstrap by patient, BCa", g, "bca"),
-        ("bootstrap by image, percentile (naive)", None, "percentile"),
-    ):
+    for name, groups in (("bootstrap by patient", g), ("bootstrap by image (naive)", None)):
         found[name] = bootstrap_all(
-            statistic, len(y), groups=groups, replicates=REPLICATES, seed=seed, method=method
+            statistic, len(y), groups=groups, replicates=REPLICATES, seed=seed
         )
     found["DeLong by patient (Obuchowski)"] = [delong_interval(y, p, groups=g)]
     found["DeLong by image (naive)"] = [delong_interval(y, p)]
@@ -105,8 +100,7 @@ def main() -> None:
 
 #: With one image a patient, "by image" and "by patient" are the same thing.
 _ALONE = {
-    "bootstrap by patient, percentile": "bootstrap, percentile",
-    "bootstrap by patient, BCa": "bootstrap, BCa",
+    "bootstrap by patient": "bootstrap",
     "DeLong by patient (Obuchowski)": "DeLong",
     "Wilson by image (naive)": "Wilson",
 }

@@ -32,8 +32,7 @@ from mednb import data, segmentation
 from mednb.data import scanned
 from mednb.errors import DownloadError
 from mednb.metrics.intervals import mean_of_cases
-from mednb.metrics.segmentation import dice
-from mednb.metrics.segmentation_report import evaluate
+from mednb.metrics.overlap import dice, evaluate
 from mednb.metrics.ventricle import ejection, volumes
 from mednb.models.unet import segment
 from mednb.sequences import CAVITY
@@ -160,13 +159,11 @@ def scanners(seed: int, part: str = "scanners") -> Iterator[dict[str, Any]]:
         cavity[arm, augmented] = {}
         for where, test in tests.items():
             said = segment(model, test.images)
-            found = evaluate(
-                test.masks, said, classes=REGIONS, spacing_mm=2.4, groups=test.groups,
-                replicates=500,
-            )  # fmt: skip
+            about_masks = {"classes": REGIONS, "spacing_mm": 2.4, "groups": test.groups}
+            found = evaluate(test.masks, said, **about_masks).means["dice"]
             row = about | {"where": where}
-            row |= {name: list(found.means[name]["dice"]) for name in REGIONS[1:]}
-            cavity[arm, augmented][where] = found.cases[REGIONS[1]]["dice"]
+            row |= {name: list(found[name]) for name in REGIONS[1:]}
+            cavity[arm, augmented][where] = dice(test.masks == 1, said == 1)
             if arm == "three scanners":
                 gain = cavity[arm, augmented][where] - cavity["one scanner", augmented][where]
                 row["gain"] = list(mean_of_cases(gain, groups=test.groups))

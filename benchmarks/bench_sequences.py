@@ -26,7 +26,7 @@ from mednb import data, segmentation, sequences
 from mednb.data import scanned
 from mednb.metrics import classification, intervals
 from mednb.metrics.agreement import agreement
-from mednb.metrics.segmentation import dice
+from mednb.metrics.overlap import dice
 from mednb.models.unet import segment
 from mednb.train.jitter import jitter
 from mednb.types import Split

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import permutation_test
 
-from mednb.metrics.comparison import holm
+from mednb.metrics.classification import holm
 from mednb.metrics.intervals import mean_interval
 
 CONTROL = "real only"

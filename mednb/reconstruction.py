@@ -20,8 +20,8 @@ from skimage import restoration
 from skimage.metrics import structural_similarity
 
 from mednb import plots
+from mednb.metrics.classification import auc_of_weights
 from mednb.metrics.intervals import Estimate, bootstrap, mean_of_cases, wilson
-from mednb.metrics.ranking import auc_of_weights
 from mednb.models import unet
 from mednb.simulate import kspace
 from mednb.simulate.brains import FIELD_MM, plant

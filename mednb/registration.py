@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from mednb import plots
 from mednb.errors import DataError
 from mednb.metrics.intervals import Estimate, mean_of_cases
-from mednb.metrics.segmentation import dice
+from mednb.metrics.overlap import dice
 from mednb.models import unet
 from mednb.train.history import History
 from mednb.train.loop import fit

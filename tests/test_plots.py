@@ -11,7 +11,7 @@ from PIL import Image
 
 from mednb import plots, simulate
 from mednb.errors import DataError, ShapeError
-from mednb.metrics import band, calibration
+from mednb.metrics import probability
 from mednb.metrics.agreement import agreement
 from mednb.models.unet import unet
 
@@ -63,7 +63,7 @@ def test_every_figure_has_its_alternative_text_and_is_closed(shown, study):
     plots.bland_altman(x, x + 0.5, found, quantity="volume", alt="pairs")
     plots.scatter([(x, x, "x", "y")], alt="cloud")
     plots.roc(study.labels, {"model": study.probability}, alt="curve")
-    bins = calibration.reliability(study.labels, study.probability)
+    bins = probability.reliability(study.labels, study.probability)
     plots.reliability({"model": bins}, alt="bins")
     alts = ["three", "lines", "dots", "counts", "pairs", "cloud", "curve", "bins"]
     assert [m["image/png"]["alt"] for _, m in shown] == alts
@@ -174,7 +174,7 @@ def test_several_curves_of_a_name_are_their_median_and_their_range(drawn):
 
 def test_roc_draws_curve_band_and_operating_point(drawn, study):
     y, p = study.labels, study.probability
-    around = band.roc_band(y, p, groups=study.groups, replicates=50)
+    around = probability.roc_band(y, p, groups=study.groups, replicates=50)
     plots.roc(y, {"model": p}, band=around, points={"here": (0.8, 0.6)}, alt="roc")
     (ax,) = drawn[0][0].axes
     assert [t.get_text() for t in ax.get_legend().get_texts()] == [
@@ -194,7 +194,7 @@ def test_roc_draws_curve_band_and_operating_point(drawn, study):
 
 
 def test_reliability_draws_each_model_and_leaves_empty_bins_out(drawn, study):
-    found = calibration.reliability(study.labels, 0.5 * study.probability)
+    found = probability.reliability(study.labels, 0.5 * study.probability)
     plots.reliability({"halved": found, "again": found}, alt="bins")
     axes = drawn[0][0].axes
     assert len(axes) == 4

@@ -12,7 +12,7 @@ from skimage.filters import threshold_otsu
 from skimage.measure import euler_number
 
 from mednb import segmentation
-from mednb.metrics.segmentation import dice
+from mednb.metrics.overlap import dice
 from mednb.models.unet import probabilities, segment
 from mednb.types import Split
 

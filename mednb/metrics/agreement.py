@@ -1,4 +1,4 @@
-"""How well measurements agree: errors, R2 and Bland-Altman limits, each with its interval."""
+"""How well measurements agree: errors, R2, Bland-Altman limits and rank correlation."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mednb.errors import DataError, ShapeError
-from mednb.metrics.intervals import Estimate, bootstrap
+from mednb.metrics.intervals import (
+    Estimate,
+    Result,
+    bootstrap,
+    bootstrap_all,
+    checked_groups,
+    checked_numbers,
+)
 
-__all__ = ["Agreement", "agreement"]
+__all__ = ["Agreement", "agreement", "spearman"]
 
 #: 97.5 % quantile of the normal distribution: 95 % of the differences lie within the limits.
 _Z = 1.959963984540054
@@ -16,9 +23,9 @@ _Z = 1.959963984540054
 Real = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Agreement of a measurement with a reference, in the unit of both; 95 % intervals.
+@dataclass(frozen=True, repr=False)
+class Agreement(Result):
+    """Agreement of a measurement with a reference, in the unit of both; shows as a table.
 
     Parameters
     ----------
@@ -33,7 +40,7 @@ class Agreement:
     n, n_groups
         Cases and patients (or phantoms).
     unit
-        Printed behind the numbers.
+        Name of the unit.
     """
 
     mae: Estimate
@@ -46,19 +53,10 @@ class Agreement:
     n_groups: int
     unit: str = ""
 
-    def __repr__(self) -> str:
-        rows = {
-            "MAE": self.mae,
-            "RMSE": self.rmse,
-            "R2": self.r2,
-            "bias": self.bias,
-            "lower limit": self.lower,
-            "upper limit": self.upper,
-        }
+    def title(self) -> str:
+        """Return cases, patients and unit in one line."""
         unit = f", unit: {self.unit}" if self.unit else ""
-        lines = [f"  {name:<11}  {value}" for name, value in rows.items()]
-        head = f"n = {self.n} in {self.n_groups} groups{unit}, 95 % intervals"
-        return "\n".join([head, *lines])
+        return f"n = {self.n} in {self.n_groups} groups{unit}, 95 % intervals"
 
 
 def agreement(
@@ -70,23 +68,18 @@ def agreement(
     seed: int = 0,
     replicates: int = 2000,
 ) -> Agreement:
-    """Compare measurements with a reference.
+    """Return how well measurements agree with a reference, every figure with its interval.
 
     Parameters
     ----------
     y_true, y_pred
         ``(N,)`` finite numbers in the same unit, N >= 3.
     groups
-        ``(N,)`` patient or phantom of each case: intervals are drawn by group.
+        ``(N,)`` patient or phantom of each case: what the bootstrap draws.
     unit
         Name of the unit.
     seed, replicates
         Of the bootstrap.
-
-    Returns
-    -------
-    Agreement
-        Every figure with its interval.
 
     Raises
     ------
@@ -99,47 +92,81 @@ def agreement(
     ----------
     Bland and Altman, Lancet 327:307 (1986). Notebook 03 draws the plot.
     """
-    truth, said = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
-    if truth.ndim != 1 or truth.shape != said.shape:
-        raise ShapeError(
-            f"Expected two arrays of one length (N,). Received: {truth.shape} and {said.shape}."
-        )
-    if len(truth) < 3 or np.ptp(truth) == 0:
-        raise DataError(
-            f"Expected three or more cases that differ. Received: {len(truth)} case(s)"
-            f"{', all with one reference value' if len(truth) else ''}."
-        )
-    for name, values in (("reference", truth), ("measurement", said)):
-        if not np.isfinite(values).all():
-            bad = int(np.sum(~np.isfinite(values)))
-            raise DataError(f"Expected finite values. Received: {bad} NaN or infinite {name}(s).")
-    d = said - truth
+    truth, said = _pair(y_true, y_pred)
+    if np.ptp(truth) == 0:
+        raise DataError("Expected cases that differ. Received: all with one reference value.")
+    member = checked_groups(groups, len(truth))
+    # Sums of squares of numbers far from 0 lose their digits: both are taken about their means.
+    difference, centred = said - truth, truth - truth.mean()
+    offset = float(difference.mean())
+    d = difference - offset
+    columns = np.stack([np.abs(difference), difference**2, d, d**2, centred, centred**2], axis=1)
 
-    def mean(v: Real, w: Real) -> Real:
-        return np.asarray(w @ v / w.sum(axis=1))
-
-    def sd(v: Real, w: Real) -> Real:
-        """Return the standard deviation of weighted cases, as of a sample (n - 1)."""
-        total = w.sum(axis=1)
-        squares = np.maximum(mean(v**2, w) - mean(v, w) ** 2, 0)
-        return np.asarray(np.sqrt(squares * total / (total - 1)))
-
-    def r2(w: Real) -> Real:
-        spread = mean(truth**2, w) - mean(truth, w) ** 2
+    def figures(weights: NDArray[np.int64]) -> Real:
+        n = weights.sum(axis=1).astype(np.float64)
+        mae, mse, mean, squares, middle, spread = (weights @ columns / n[:, None]).T
+        bias = offset + mean
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(1 - mean(d**2, w) / spread)
+            r2 = 1 - mse / (spread - middle**2)
+            half = _Z * np.sqrt(np.maximum(squares - mean**2, 0) * n / (n - 1))
+        return np.stack([mae, np.sqrt(mse), r2, bias, bias - half, bias + half], axis=1)
 
-    figures = {
-        "mae": lambda w: mean(np.abs(d), w),
-        "rmse": lambda w: np.sqrt(mean(d**2, w)),
-        "r2": r2,
-        "bias": lambda w: mean(d, w),
-        "lower": lambda w: mean(d, w) - _Z * sd(d, w),
-        "upper": lambda w: mean(d, w) + _Z * sd(d, w),
-    }
-    estimates = {
-        name: bootstrap(figure, len(d), groups=groups, seed=seed, replicates=replicates)
-        for name, figure in figures.items()
-    }
-    n_groups = len(d) if groups is None else len(np.unique(np.asarray(groups)))
-    return Agreement(**estimates, n=len(d), n_groups=n_groups, unit=unit)
+    found = bootstrap_all(figures, len(d), groups=member, seed=seed, replicates=replicates)
+    names = ("mae", "rmse", "r2", "bias", "lower", "upper")
+    estimates = dict(zip(names, found, strict=True))
+    return Agreement(**estimates, n=len(d), n_groups=len(np.unique(member)), unit=unit)
+
+
+def spearman(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    seed: int = 0,
+    replicates: int = 1000,
+) -> Estimate:
+    """Return Spearman's rank correlation of ``(N,)`` pairs with its interval by patient.
+
+    1: the same order; 0: none; equal values share their rank. See :func:`agreement`.
+
+    References
+    ----------
+    Spearman, American Journal of Psychology 15:72 (1904), doi:10.2307/1412159.
+    """
+    pair = _pair(x, y)
+    places = [np.unique(v, return_inverse=True)[1] for v in pair]
+
+    def correlation(weights: NDArray[np.int64]) -> Real:
+        w = weights.astype(np.float64)
+        total = w.sum(axis=1, keepdims=True)
+        a, b = (_ranks(place, w) for place in places)
+        a, b = (r - np.sum(w * r, axis=1, keepdims=True) / total for r in (a, b))
+        aa, ab, bb = (np.sum(w * p, axis=1) for p in (a * a, a * b, b * b))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(ab / np.sqrt(aa * bb))
+
+    return bootstrap(correlation, len(pair[0]), groups=groups, seed=seed, replicates=replicates)
+
+
+def _ranks(place: NDArray[np.int64], w: Real) -> Real:
+    """Return the rank of each case among the repeated cases ``(B, N)``; equal ones share it."""
+    order = np.argsort(place, kind="stable")
+    starts = np.flatnonzero(np.diff(place[order], prepend=-1))
+    equal = np.add.reduceat(w[:, order], starts, axis=1)
+    return np.asarray((np.cumsum(equal, axis=1) - (equal - 1) / 2)[:, place])
+
+
+def _pair(one: ArrayLike, other: ArrayLike) -> tuple[Real, Real]:
+    """Return two arrays ``(N,)`` of finite numbers, N >= 3, or refuse them."""
+    a, b = (checked_numbers(v, "measurements").astype(np.float64) for v in (one, other))
+    if a.ndim != 1 or a.shape != b.shape:
+        raise ShapeError(
+            f"Expected two arrays of one length (N,). Received: {a.shape} and {b.shape}."
+        )
+    bad = int(np.sum(~(np.isfinite(a) & np.isfinite(b))))
+    if len(a) < 3 or bad:
+        raise DataError(
+            f"Expected three or more pairs of finite numbers. Received: {len(a)} pairs, {bad} with "
+            f"NaN or infinity."
+        )
+    return a, b

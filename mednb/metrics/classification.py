@@ -1,31 +1,110 @@
-"""How good a classifier is: AUC and accuracy as MedMNIST defines them, and everything beside."""
+"""How good a classifier is: six figures with intervals by patient, and two models compared.
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+AUC and accuracy are MedMNIST's. Every figure is computed for many sets of case weights at a time,
+which is what makes the bootstrap cheap; the tests hold each to scikit-learn's to 1e-12. Notebook 05
+explains them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mednb.errors import DataError, ShapeError
-from mednb.metrics import figures
-from mednb.metrics.checks import TASKS, checked, checked_groups
-from mednb.metrics.intervals import Estimate, Weighted, bootstrap, bootstrap_all, wilson
-from mednb.metrics.ranking import auc_of_weights
-from mednb.metrics.report import Report
+from mednb.errors import DataError, ShapeError, UnknownNameError
+from mednb.metrics.intervals import (
+    Estimate,
+    Result,
+    bootstrap,
+    bootstrap_all,
+    checked_groups,
+    checked_numbers,
+    share_of_cases,
+)
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = [
     "TASKS",
-    "LabelAccuracy",
+    "PairedTest",
+    "PermutationTest",
     "Report",
-    "accuracy",
     "auc",
     "auc_difference",
     "auc_interval",
-    "confusion",
+    "auc_of_weights",
+    "by_subgroup",
+    "checked",
+    "checked_binary",
+    "delong_interval",
+    "delong_test",
     "evaluate",
-    "label_accuracy",
-    "official_auc",
+    "holm",
+    "permutation_test",
 ]
+
+#: The tasks of :class:`mednb.types.Dataset`.
+TASKS = ("binary", "multi-class", "multi-label", "ordinal")
+
+#: Rows of probabilities must sum to 1 within this; float32 softmax is off by about 1e-7.
+_SUM_TOLERANCE = 1e-3
+
+#: Takes weights ``(B, N)`` and returns ``(B,)``, or ``(B, F)``.
+_OfWeights = Callable[[NDArray[Any]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, repr=False)
+class Report(Result):
+    """How good a classifier is on one split, every figure with its 95 % interval.
+
+    Shows as a table. Of a binary task, sensitivity, specificity and F1 are those of the positive
+    class; of the others, sensitivity (recall), precision and F1 are the mean over the classes, each
+    against the rest, or over the labels.
+
+    Parameters
+    ----------
+    auc, accuracy
+        As MedMNIST defines them: the AUC as a mean over classes or labels, the accuracy of the
+        class with the highest score (binary and labels: score above 0.5; mean over labels).
+    balanced_accuracy
+        Mean over classes of the share found; over labels, of (sensitivity + specificity) / 2.
+    sensitivity, specificity, precision, f1
+        In 0..1. Specificity is of binary tasks, precision of the others; None elsewhere. A class
+        that is never predicted has precision 0.
+    n, n_groups
+        Cases and patients (or phantoms) they rest on.
+    task
+        One of :data:`TASKS`.
+    prevalence
+        Share of the cases that are of each class, or have each label, by name.
+    """
+
+    auc: Estimate
+    accuracy: Estimate
+    balanced_accuracy: Estimate
+    sensitivity: Estimate
+    specificity: Estimate | None
+    precision: Estimate | None
+    f1: Estimate
+    n: int
+    n_groups: int
+    task: str
+    prevalence: Mapping[str, float]
+
+    def title(self) -> str:
+        """Return cases, patients and prevalence in one line, with what must stand beside them."""
+        *_, (name, share) = self.prevalence.items()
+        notes = [f"n = {self.n} in {self.n_groups} groups", f"{self.task}, 95 % intervals"]
+        if self.task == "binary":
+            notes.append(f"positive class {name}, {share:.1%} of the cases")
+        elif self.task == "multi-label":
+            no = 1 - np.mean(list(self.prevalence.values()))
+            notes.append(f"saying no to every label has accuracy {no:.3f}")
+        if self.auc.low == self.auc.high or self.accuracy.low == self.accuracy.high:
+            notes.append("an interval of no width is not certainty: too few errors to draw from")
+        return "; ".join(notes)
 
 
 def evaluate(
@@ -34,12 +113,14 @@ def evaluate(
     *,
     task: str,
     groups: ArrayLike | None = None,
-    seed: int = 0,
     classes: Sequence[str] | None = None,
+    seed: int = 0,
     replicates: int = 2000,
-    method: str = "percentile",
 ) -> Report:
-    """Evaluate probabilities against labels.
+    """Return six figures of a classifier, each with its 95 % interval by patient.
+
+    All rest on the same draws of patients. A share of exactly 0 or 1, of which every draw is the
+    same, has Wilson's interval instead, each patient counted as one case.
 
     Parameters
     ----------
@@ -51,95 +132,69 @@ def evaluate(
     task
         One of :data:`TASKS`.
     groups
-        ``(N,)`` patient or phantom of each case: intervals are drawn by group.
-    seed
-        Seed of the bootstrap.
+        ``(N,)`` patient or phantom of each case: what the bootstrap draws.
     classes
-        Class names; the second is reported as the positive one of a binary task.
-    replicates
-        Bootstrap replicates.
-    method
-        ``"percentile"`` or ``"bca"``; see :func:`mednb.metrics.intervals.bootstrap`.
-
-    Returns
-    -------
-    Report
-        Every figure with its 95 % interval, of the split and of each class. All rest on the same
-        draws of patients. A share of exactly 0 or 1, of which every replicate is the same, has
-        Wilson's interval instead, each patient counted as one case.
+        Class names; the second is the positive class of a binary task.
+    seed, replicates
+        Of the bootstrap.
 
     Raises
     ------
     DataError
-        For NaN, scores that are not probabilities, or a class without a case.
+        For NaN, scores that are not probabilities, a class without a case, unknown patients.
     ShapeError
-        When the columns of ``y_score``, or ``classes``, do not fit the task.
+        When the columns of ``y_score``, ``groups`` or ``classes`` do not fit.
     UnknownNameError
-        When there is no such task or method.
+        When there is no such task.
     """
     truth, score = checked(y_true, y_score, task)
-    cases = figures.Cases(truth, score, task)
-    n, k = len(truth), cases.y.shape[1]
-    names = [str(j) for j in range(k)] if classes is None else list(classes)
+    n, binary = len(truth), task == "binary"
+    member = checked_groups(groups, n)
+    k = 2 if binary else score.shape[1]
+    names = [str(j) for j in range(k)] if classes is None else np.asarray(classes, str).tolist()
     if len(names) != k or len(set(names)) != k:
         raise ShapeError(f"Expected {k} different class names. Received: {names}.")
-    overall, each = figures.by_scikit_learn(cases)
-    values = np.concatenate([overall, each.ravel()])
-    exists = np.flatnonzero(np.isfinite(values))
-    weighted = figures.of_weights(cases)
-    every = [*figures.FIGURES, *figures.PER_CLASS * k]
+    y, said = _yes_or_no(truth, score, task)
+    which = "specificity" if binary else "precision"
+    figures = ("auc", "accuracy", "balanced_accuracy", "sensitivity", which, "f1")
     drawn = bootstrap_all(
-        lambda w: weighted(w)[:, exists],
-        n,
-        groups=groups,
-        seed=seed,
-        replicates=replicates,
-        method=["basic" if every[i] == "ece" else method for i in exists],
-        small=True,
+        _figures(y, said, score, task), n, groups=member, seed=seed, replicates=replicates
     )
-    found: dict[int, Estimate] = {
-        int(i): Estimate(float(values[i]), e.low, e.high, e.level)
-        for i, e in zip(exists, drawn, strict=True)
-    }
-    member = checked_groups(groups, n)
-    for i, among in figures.shares(cases).items():
-        if values[i] in (0, 1) and among.any():
-            patients = len(np.unique(member[among]))
-            found[i] = wilson(patients if values[i] else 0, patients)
-    first = len(figures.FIGURES)
-    per_class = {
-        name: {f: found[first + j * each.shape[1] + c] for c, f in enumerate(figures.PER_CLASS)}
-        for j, name in enumerate(names)
-    }
-    whole: dict[str, Any] = {name: found.get(i) for i, name in enumerate(figures.FIGURES)}
-    # Below zero there is no calibration error: the mirrored interval may reach there.
-    ece: Estimate = whole["ece"]
-    whole["ece"] = Estimate(ece.value, max(ece.low, 0.0), max(ece.high, 0.0), ece.level)
+    found: dict[str, Estimate | None] = {"specificity": None, "precision": None}
+    found |= dict(zip(figures, drawn, strict=True))
+    right = (y == said).all(axis=1)
+    shares = {} if task == "multi-label" else {"accuracy": np.ones(n, np.bool_)}
+    if binary:
+        shares |= {"sensitivity": y[:, 0], "specificity": ~y[:, 0]}
+    for name, among in shares.items():
+        if right[among].all() or not right[among].any():
+            patients = np.unique(member[among])
+            found[name] = share_of_cases(np.full(len(patients), right[among].all()))
+    prevalence = y.mean(axis=0).tolist()
     return Report(
-        **whole,
+        **found,  # type: ignore[arg-type]
         n=n,
-        n_groups=n if groups is None else len(np.unique(np.asarray(groups))),
+        n_groups=len(np.unique(member)),
         task=task,
-        prevalence=dict(zip(names, cases.y.mean(axis=0).tolist(), strict=True)),
-        per_class=per_class,
-        positive=names[1] if task == "binary" and classes is not None else None,
+        prevalence=dict(
+            zip(names, [1 - prevalence[0], *prevalence] if binary else prevalence, strict=True)
+        ),
     )
 
 
 def auc(y_true: ArrayLike, y_score: ArrayLike, *, task: str) -> float:
-    """Return the area under the ROC curve as the MedMNIST evaluator defines it.
+    """Return the area under the ROC curve as MedMNIST defines it; see :func:`evaluate`.
 
     The probability that a positive case scores higher than a negative one, ties counting half;
     for more than two classes the mean over classes of one against the rest, for several labels the
-    mean over labels. An ordinal task is treated as multi-class. Notebook 02 uses it; see
-    :func:`evaluate` for parameters and errors.
+    mean over labels.
 
     References
     ----------
     Yang et al., MedMNIST v2, Scientific Data 10:41 (2023).
     """
     truth, score = checked(y_true, y_score, task)
-    return float(official_auc(truth, score, task)(np.ones((1, len(truth)), dtype=np.int64))[0])
+    return float(_mean_auc(truth, score, task)(np.ones((1, len(truth)), np.int64))[0])
 
 
 def auc_interval(
@@ -150,23 +205,11 @@ def auc_interval(
     groups: ArrayLike | None = None,
     seed: int = 0,
     replicates: int = 2000,
-    method: str = "percentile",
 ) -> Estimate:
-    """Return the official AUC with its bootstrap interval and nothing else, which is quick.
-
-    See :func:`evaluate` for parameters and errors, :func:`mednb.metrics.delong.delong_interval` for
-    the interval by formula, and ``benchmarks/bench_metrics.py`` for the time.
-    """
+    """Return the AUC with its interval and nothing else, which is quick; see :func:`evaluate`."""
     truth, score = checked(y_true, y_score, task)
-    return bootstrap(
-        official_auc(truth, score, task),
-        len(truth),
-        groups=groups,
-        seed=seed,
-        replicates=replicates,
-        method=method,
-        small=True,
-    )
+    statistic = _mean_auc(truth, score, task)
+    return bootstrap(statistic, len(truth), groups=groups, seed=seed, replicates=replicates)
 
 
 def auc_difference(
@@ -178,98 +221,454 @@ def auc_difference(
     groups: ArrayLike | None = None,
     seed: int = 0,
     replicates: int = 2000,
-    method: str = "percentile",
 ) -> Estimate:
     """Return AUC of ``y_score`` minus AUC of ``y_score_other`` on the same cases, with interval.
 
     Both models see the same draws of patients, so what makes a draw easy or hard for both cancels:
-    the interval of the difference is narrower than the two intervals suggest. See :func:`evaluate`
-    for parameters and errors.
+    the interval is narrower than the two intervals suggest. See :func:`evaluate`.
     """
     truth, score = checked(y_true, y_score, task)
     _, other = checked(y_true, y_score_other, task)
-    one, two = official_auc(truth, score, task), official_auc(truth, other, task)
-    return bootstrap(
-        lambda w: one(w) - two(w),
-        len(truth),
-        groups=groups,
-        seed=seed,
-        replicates=replicates,
-        method=method,
-        small=True,
-    )
+    one, two = _mean_auc(truth, score, task), _mean_auc(truth, other, task)
+    about = {"groups": groups, "seed": seed, "replicates": replicates}
+    return bootstrap(lambda w: one(w) - two(w), len(truth), **about)  # type: ignore[arg-type]
 
 
-def accuracy(y_true: ArrayLike, y_score: ArrayLike, *, task: str) -> float:
-    """Return the accuracy as the MedMNIST evaluator defines it.
+def auc_of_weights(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> _OfWeights:
+    """Return the function that gives the area under the ROC curve for rows of weights.
 
-    Binary: score of class 1 above 0.5. Multi-class and ordinal: the class of the highest score.
-    See :func:`evaluate` for parameters and errors.
+    The share of (positive, negative) pairs in the right order, ties counting half (Mann-Whitney):
+    AUC = sum_ij w_i w_j ([s_i > s_j] + [s_i = s_j] / 2) / sum_ij w_i w_j. One sort serves all rows.
+    Notebook 05 derives it.
+
+    Parameters
+    ----------
+    positive, score
+        ``(N,)`` whether a case is positive, and any score: only its order counts.
+
+    Returns
+    -------
+    Callable
+        Takes weights ``(B, N)``, not negative, and returns ``(B,)`` in 0..1; NaN where a row has no
+        positive or no negative weight.
+
+    References
+    ----------
+    Hanley and McNeil, Radiology 143:29-36 (1982).
+    """
+    order = np.argsort(score, kind="stable")
+    up = positive[order]
+    few, many = order[up], order[~up]
+    # Running sums are cheaper than look-ups: sum over the larger class, look up for the smaller.
+    flipped = len(few) > len(many)
+    if flipped:
+        few, many = many, few
+    lower = np.searchsorted(score[many], score[few], side="left")
+    upper = np.searchsorted(score[many], score[few], side="right")
+
+    def auc(weights: NDArray[Any]) -> NDArray[np.float64]:
+        w = np.take(weights, few, axis=1).astype(np.float64)
+        below = np.zeros((len(weights), len(many) + 1), weights.dtype)
+        np.cumsum(np.take(weights, many, axis=1), axis=1, out=below[:, 1:])
+        # Half of what is strictly below plus half of what is not above: ties count half.
+        twice = np.take(below, lower, axis=1) + np.take(below, upper, axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = np.sum(w * twice, axis=1) / (2.0 * w.sum(axis=1) * below[:, -1])
+        return np.asarray(1 - share if flipped else share)
+
+    return auc
+
+
+class PairedTest(NamedTuple):
+    """Two models on the same cases: AUC of the first minus AUC of the second, z and two-sided p."""
+
+    difference: Estimate
+    z: float
+    p: float
+
+
+def delong_interval(
+    y_true: ArrayLike, y_score: ArrayLike, *, groups: ArrayLike | None = None
+) -> Estimate:
+    """Return the AUC of a binary task with DeLong's interval, AUC +- z SE, cut off at 0 and 1.
+
+    SE^2 = S10/m + S01/n, where S10 is the variance over the m positives of the share of negatives
+    each beats (ties half), and S01 that over the n negatives. With ``groups`` the cases of a
+    patient are summed first, so that repeated images do not count as independent (Obuchowski).
+    See :func:`evaluate` for parameters.
 
     Raises
     ------
     DataError
-        For a multi-label task: use :func:`label_accuracy`, which gives the prevalence beside it.
+        When the classes are separated perfectly: the variance is then 0, which is not a finding.
+
+    References
+    ----------
+    DeLong, DeLong and Clarke-Pearson, Biometrics 44:837-845 (1988); Sun and Xu, IEEE Signal
+    Processing Letters 21:1389-1393 (2014) for the ranks; Obuchowski, Biometrics 53:567-578 (1997).
     """
-    truth, score = checked(y_true, y_score, task)
-    if task == "multi-label":
+    positive, score = checked_binary(y_true, y_score)
+    theta, s = _covariance(positive, score[None], checked_groups(groups, len(score)))
+    value, variance = float(theta[0]), float(s[0, 0])
+    if variance <= 0:
         raise DataError(
-            f"Expected a task whose accuracy can stand alone. Received: 'multi-label', where saying"
-            f" no to everything already scores {1 - truth.mean():.3f} here. Use label_accuracy(), "
-            f"which returns the prevalence beside it, or evaluate(), which prints both."
+            f"Expected scores of the two classes that overlap. Received: AUC {value:.3g} with a "
+            f"variance of 0, which would make an interval of no width. Give the interval of the "
+            f"sensitivity at a threshold (wilson) instead."
         )
-    return float(figures.right(figures.Cases(truth, score, task)).mean())
+    half = _half_width(variance)
+    return Estimate(value, max(value - half, 0.0), min(value + half, 1.0))
 
 
-class LabelAccuracy(NamedTuple):
-    """Accuracy over labels beside what it must be compared with, all in 0..1."""
+def delong_test(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    y_score_other: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+) -> PairedTest:
+    """Return whether two models have the same AUC on the same cases of a binary task.
 
-    #: Mean over labels of each label's accuracy at 0.5 (MedMNIST's definition).
-    accuracy: float
-    #: Mean share of the cases that have a label.
-    prevalence: float
-    #: The accuracy of saying no to every label: 1 - prevalence.
-    saying_no: float
-
-
-def label_accuracy(y_true: ArrayLike, y_score: ArrayLike) -> LabelAccuracy:
-    """Return the accuracy of a multi-label task as MedMNIST defines it, beside the prevalence.
-
-    A rare label makes it high for a model that never finds it: at 5 % prevalence, saying no to
-    everything is 95 % accurate. Notebook 05. See :func:`evaluate` for parameters and errors.
+    z = (AUC_1 - AUC_2) / sqrt(S_11 + S_22 - 2 S_12): what both models find easy or hard cancels in
+    the covariance S_12. See :func:`delong_interval`.
     """
-    truth, score = checked(y_true, y_score, "multi-label")
-    share = float(truth.mean())
-    right = figures.right(figures.Cases(truth, score, "multi-label"))
-    return LabelAccuracy(float(right.mean()), share, 1 - share)
+    from scipy.stats import norm
+
+    positive, score = checked_binary(y_true, y_score)
+    _, other = checked_binary(y_true, y_score_other)
+    member = checked_groups(groups, len(score))
+    theta, s = _covariance(positive, np.stack([score, other]), member)
+    difference, variance = float(theta[0] - theta[1]), float(s[0, 0] + s[1, 1] - 2 * s[0, 1])
+    # Rounding leaves about 1e-17 of a variance that is 0 for models that rank alike.
+    se = np.sqrt(variance) if variance > 1e-15 else 0.0
+    if se == 0 and abs(difference) > 1e-12:
+        raise DataError(
+            f"Expected models whose difference varies between cases. Received: a difference of "
+            f"{difference:.3g} with variance 0. Use permutation_test()."
+        )
+    z = difference / se if se else 0.0
+    half = _half_width(se**2)
+    estimate = Estimate(difference, difference - half, difference + half)
+    return PairedTest(estimate, float(z), float(2 * norm.sf(abs(z))))
 
 
-def confusion(y_true: ArrayLike, y_score: ArrayLike, *, task: str) -> NDArray[np.int64]:
-    """Return how many cases of each class (row) were called each class (column).
+class PermutationTest(NamedTuple):
+    """AUC of the first model minus that of the second, and the two-sided p value."""
 
-    ``(K, K)``, or ``(L, 2, 2)`` for a multi-label task: for a binary one ``[[TN, FP], [FN, TP]]``.
-    See :func:`evaluate` for parameters and errors, and :class:`Report` for what is said when.
+    difference: float
+    p: float
+
+
+def permutation_test(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    y_score_other: ArrayLike,
+    *,
+    task: str,
+    groups: ArrayLike | None = None,
+    seed: int = 0,
+    replicates: int = 2000,
+) -> PermutationTest:
+    """Return whether the AUCs of two models differ more than those of exchangeable models.
+
+    If the models do not differ, it does not matter which of them answered for a patient. So the two
+    answers to each patient are swapped or left, by the toss of a coin, and the difference is taken
+    again: p = (1 + number of |d*| >= |d|) / (1 + replicates). Each model's scores become ranks
+    first, because two models need not share a scale. See :func:`evaluate`; notebook 05.
+
+    References
+    ----------
+    Venkatraman and Begg, Biometrika 83:835-848 (1996); Phipson and Smyth, Stat Appl Genet Mol Biol
+    9:39 (2010) for the 1 in p.
     """
-    from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix
+    from scipy.stats import rankdata
 
     truth, score = checked(y_true, y_score, task)
-    cases = figures.Cases(truth, score, task)
-    if task == "multi-label":
-        return np.asarray(multilabel_confusion_matrix(truth, cases.said), dtype=np.int64)
-    labels = range(cases.y.shape[1])
-    return np.asarray(confusion_matrix(truth, cases.said, labels=labels), dtype=np.int64)
+    _, other = checked(y_true, y_score_other, task)
+    member = checked_groups(groups, len(truth))
+    both = np.concatenate([rankdata(score, axis=0), rankdata(other, axis=0)])
+    # A model is a choice of rows among both: the weighted AUC takes all choices at once.
+    area = _mean_auc(np.concatenate([truth, truth]), both, task)
+
+    def gain_of(swaps: NDArray[np.int64]) -> NDArray[np.float64]:
+        swapped = swaps[:, member]
+        one = area(np.concatenate([1 - swapped, swapped], axis=1))
+        return np.asarray(one - area(np.concatenate([swapped, 1 - swapped], axis=1)))
+
+    rng, size, step = np.random.default_rng(seed), int(member.max()) + 1, max(1, 2**17 // len(both))
+    blocks = [min(step, replicates - i) for i in range(0, replicates, step)]
+    drawn = np.concatenate([gain_of(rng.integers(2, size=(b, size))) for b in blocks])
+    difference = float(gain_of(np.zeros((1, size), dtype=np.int64))[0])
+    # Differences that are equal on paper must not differ by rounding.
+    as_large = np.sum(np.abs(drawn) >= abs(difference) - 1e-12)
+    return PermutationTest(difference, float((1 + as_large) / (1 + replicates)))
 
 
-def official_auc(truth: NDArray[np.int64], score: NDArray[np.float64], task: str) -> Weighted:
-    """Return the function that gives the AUC of checked cases for rows of weights.
+def holm(p: ArrayLike) -> NDArray[np.float64]:
+    """Return p values ``(k,)`` adjusted for how many were looked at, in the order they came.
+
+    The smallest is multiplied by k, the next by k - 1, and so on; none becomes smaller than the one
+    before. Rejecting those of at most 0.05 keeps the chance of any false alarm at 5 %.
+
+    Raises
+    ------
+    DataError
+        When a value is no probability.
+
+    References
+    ----------
+    Holm, Scand J Stat 6:65-70 (1979). Notebook 05.
+    """
+    x = checked_numbers(p, "p values").astype(np.float64)
+    if x.ndim != 1 or not np.all((x >= 0) & (x <= 1)):
+        raise DataError(f"Expected a list of p values in 0..1. Received: {p!r}.")
+    order = np.argsort(x, kind="stable")
+    adjusted = np.empty_like(x)
+    adjusted[order] = np.maximum.accumulate(x[order] * np.arange(len(x), 0, -1))
+    return np.minimum(adjusted, 1)
+
+
+def by_subgroup(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    subgroups: Mapping[str, ArrayLike],
+    *,
+    threshold: float,
+    groups: ArrayLike | None = None,
+    seed: int = 0,
+) -> "DataFrame":
+    """Return cases, patients, sensitivity and specificity of each subgroup, a row each.
+
+    A subgroup is smaller than the study, so its interval is wider; and among many subgroups one
+    will look odd by chance. What was not planned beforehand is a question, not a finding.
 
     Parameters
     ----------
-    truth, score, task
-        As :func:`mednb.metrics.checks.checked` returns them.
+    y_true, y_score, groups, seed
+        Of a binary task, as for :func:`evaluate`.
+    subgroups
+        Name -> ``(N,)`` bool, who belongs to it. They may overlap.
+    threshold
+        Cases with a probability of at least this are called positive.
+
+    Returns
+    -------
+    DataFrame
+        Sensitivity and specificity are :class:`Estimate`, or None without such a case.
+
+    Raises
+    ------
+    DataError
+        When a subgroup is empty, or not given as ``(N,)`` True and False.
+
+    References
+    ----------
+    Notebook 05. Oakden-Rayner et al., Hidden stratification, CHIL (2020), arXiv:1909.12475.
     """
-    if task == "binary":
-        return auc_of_weights(truth == 1, score)
-    y = figures.Cases(truth, score, task).y
-    each = [auc_of_weights(y[:, j], score[:, j]) for j in range(score.shape[1])]
-    return lambda weights: np.asarray(np.mean([f(weights) for f in each], axis=0))
+    from pandas import DataFrame
+
+    positive, score = checked_binary(y_true, y_score)
+    member = checked_groups(groups, len(score))
+    right = (score >= threshold) == positive
+    rows = {}
+    for name, mask in subgroups.items():
+        part = checked_numbers(mask, f"subgroup {name!r}")
+        if part.shape != score.shape or part.dtype != bool or not part.any():
+            raise DataError(
+                f"Expected {name!r} as {len(score)} True or False, of which some are True. "
+                f"Received: {part.dtype} of shape {part.shape}, {int(np.sum(part != 0))} not 0."
+            )
+        shares = [
+            share_of_cases(right[side], groups=member[side], seed=seed) if side.any() else None
+            for side in (part & positive, part & ~positive)
+        ]
+        rows[name] = (int(part.sum()), len(np.unique(member[part])), *shares)
+    columns = ["cases", "patients", "sensitivity", "specificity"]
+    return DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def checked(
+    y_true: ArrayLike, y_score: ArrayLike, task: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return labels ``(N,)`` or ``(N, L)`` and scores ``(N,)`` (binary) or ``(N, K)``, or refuse.
+
+    See :func:`evaluate` for what is taken and what is raised.
+    """
+    if not isinstance(task, str) or task not in TASKS:
+        raise UnknownNameError("task", task, TASKS)
+    truth, score = _class_numbers(y_true), probabilities(y_score)
+    if truth.ndim == 2 and truth.shape[1] == 1 and task != "multi-label":
+        truth = truth[:, 0]
+    if task == "binary" and score.ndim == 2 and score.shape[1] in (1, 2):
+        if score.shape[1] == 2:
+            _refuse_other_sums(score)
+        score = score[:, -1]
+    wanted, axes = (1 if task == "binary" else 2), (2 if task == "multi-label" else 1)
+    if truth.ndim != axes or score.ndim != wanted or len(truth) != len(score):
+        raise ShapeError(
+            f"Expected labels with {axes} and scores with {wanted} axes, one row a case, for a "
+            f"{task} task. Received: {truth.shape} and {score.shape}."
+        )
+    k = score.shape[1] if wanted == 2 else 2
+    if task == "multi-label":
+        if score.shape != truth.shape:
+            raise ShapeError(f"Expected {truth.shape[1]} columns. Received: {k}.")
+        if truth.size and (truth.min() < 0 or truth.max() > 1):
+            raise DataError(
+                f"Expected labels of 0 and 1, a column a label. Received: {truth.min()} to "
+                f"{truth.max()}. For one class number a case the task is 'multi-class'."
+            )
+        missing = [j for j in range(k) if len(np.unique(truth[:, j])) < 2]
+    else:
+        if k < 2:
+            raise ShapeError(
+                f"Expected a score column for every class, two or more. Received: {k}. One column "
+                f"of probabilities is a 'binary' task."
+            )
+        if len(truth) and (truth.min() < 0 or truth.max() >= k):
+            raise ShapeError(
+                f"Expected a score column for every class. Received: {k} columns, but labels "
+                f"{truth.min()} to {truth.max()}."
+            )
+        if task != "binary":
+            _refuse_other_sums(score)
+        missing = sorted(set(range(k)) - set(truth.tolist()))
+    if missing or not truth.size:
+        raise DataError(
+            f"Expected cases with and without every class or label; {missing} has none here. "
+            f"Received: {len(truth)} cases. An AUC against an empty class does not exist: use a "
+            f"split that holds all classes."
+        )
+    return truth, score
+
+
+def checked_binary(
+    y_true: ArrayLike, y_score: ArrayLike
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return which cases are positive ``(N,)`` and their probabilities ``(N,)``, or refuse."""
+    truth, score = checked(y_true, y_score, "binary")
+    return truth == 1, score
+
+
+def probabilities(y_score: ArrayLike) -> NDArray[np.float64]:
+    """Return scores as float64, or refuse text, NaN, infinity and what lies outside 0..1."""
+    score = checked_numbers(y_score, "scores").astype(np.float64)
+    if not np.all(np.isfinite(score)):
+        raise DataError(
+            f"Expected finite scores. Received: {int(np.sum(~np.isfinite(score)))} NaN or infinite "
+            f"ones. Training has probably diverged: try a lower learning rate."
+        )
+    if score.size and (score.min() < 0 or score.max() > 1):
+        raise DataError(
+            f"Expected probabilities between 0 and 1. Received: {score.min():.3g} to "
+            f"{score.max():.3g}. These look like logits: apply a sigmoid or softmax first."
+        )
+    return score
+
+
+def _class_numbers(y_true: ArrayLike) -> NDArray[np.int64]:
+    labels = checked_numbers(y_true, "labels")
+    # NaN equals nothing, and neither infinity nor a trillion is a class number.
+    if not (np.array_equal(labels, np.floor(labels)) and np.all(np.abs(labels) < 2**31)):
+        raise DataError(
+            f"Expected labels that are class numbers 0, 1, 2, ... Received: type {labels.dtype}, "
+            f"such as {labels.ravel()[:3].tolist()}. Labels come first, scores second."
+        )
+    return labels.astype(np.int64)
+
+
+def _refuse_other_sums(score: NDArray[np.float64]) -> None:
+    if np.any(np.abs(score.sum(axis=1) - 1) > _SUM_TOLERANCE):
+        raise DataError(
+            "Expected the scores of a case to sum to 1. Received: other sums. Apply a softmax."
+        )
+
+
+def _yes_or_no(
+    truth: NDArray[np.int64], score: NDArray[np.float64], task: str
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return whether each case is of a class and is called so, ``(N, K)``; binary: ``(N, 1)``."""
+    if task in ("binary", "multi-label"):
+        shape = (len(truth), -1)
+        return (truth == 1).reshape(shape), (score > 0.5).reshape(shape)
+    number = np.arange(score.shape[1])
+    return truth[:, None] == number, score.argmax(axis=1)[:, None] == number
+
+
+def _mean_auc(
+    truth: NDArray[np.int64], score: NDArray[np.float64], task: str
+) -> Callable[[NDArray[Any]], NDArray[np.float64]]:
+    y, columns = _yes_or_no(truth, score, task)[0], score.reshape(len(score), -1)
+    each = [auc_of_weights(y[:, j], columns[:, j]) for j in range(y.shape[1])]
+    return lambda weights: np.asarray(np.mean([area(weights) for area in each], axis=0))
+
+
+def _figures(
+    y: NDArray[np.bool_], said: NDArray[np.bool_], score: NDArray[np.float64], task: str
+) -> _OfWeights:
+    """Return the function that gives the six figures ``(B, 6)`` for rows of weights.
+
+    All but the AUC are functions of a few weighted sums: one matrix product serves every row.
+    """
+    k, columns = y.shape[1], score.reshape(len(score), -1)
+    by_class = task in ("multi-class", "ordinal")
+    same = y == said
+    right = same.all(axis=1) if by_class else same.mean(axis=1)
+    sums = np.concatenate([y & said, y, said, right[:, None]], axis=1).astype(np.float64)
+    each = [auc_of_weights(y[:, j], columns[:, j]) for j in range(k)]
+
+    def figures(weights: NDArray[Any]) -> NDArray[np.float64]:
+        n = weights.sum(axis=1, keepdims=True).astype(np.float64)
+        tp, ill, called, correct = np.split(weights @ sums, [k, 2 * k, 3 * k], axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            recall, specificity = tp / ill, (n - ill - called + tp) / (n - ill)
+        # A class that is never predicted has precision 0, as in scikit-learn by default.
+        precision = tp / np.maximum(called, 1)
+        found = {
+            "auc": np.stack([area(weights) for area in each], axis=1),
+            "accuracy": correct / n,
+            "balanced": recall if by_class else (recall + specificity) / 2,
+            "sensitivity": recall,
+            "beside": specificity if task == "binary" else precision,
+            "f1": 2 * tp / np.maximum(ill + called, 1),
+        }
+        return np.stack([figure.mean(axis=1) for figure in found.values()], axis=1)
+
+    return figures
+
+
+def _half_width(variance: float) -> float:
+    from scipy.stats import norm
+
+    return float(norm.ppf(0.975) * np.sqrt(variance))
+
+
+def _covariance(
+    positive: NDArray[np.bool_], scores: NDArray[np.float64], member: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return DeLong's AUC ``(M,)`` of each model and their covariance ``(M, M)``, by patient."""
+    from scipy.stats import rankdata
+
+    m, n = int(positive.sum()), int((~positive).sum())
+    x, y = scores[:, positive], scores[:, ~positive]
+    rank = rankdata(scores, axis=1)
+    # The share of the other class that a case beats: its rank among all minus among its own.
+    v10 = (rank[:, positive] - rankdata(x, axis=1)) / n
+    v01 = 1 - (rank[:, ~positive] - rankdata(y, axis=1)) / m
+    theta = v10.mean(axis=1)
+    i = int(member.max()) + 1
+
+    def summed(v: NDArray[np.float64], of: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.stack([np.bincount(of, weights=row, minlength=i) for row in v - theta[:, None]])
+
+    a, b = summed(v10, member[positive]), summed(v01, member[~positive])
+    i10, i01 = (len(np.unique(member[side])) for side in (positive, ~positive))
+    if min(i10, i01) < 2:
+        raise DataError(
+            f"Expected two or more patients of each class. Received: {i10} positive and {i01} "
+            f"negative. A variance needs at least two."
+        )
+    s = i10 / (i10 - 1) * a @ a.T / m**2 + i01 / (i01 - 1) * b @ b.T / n**2
+    if i < len(member):
+        s = s + i / (i - 1) * (a @ b.T + b @ a.T) / (m * n)
+    return theta, s

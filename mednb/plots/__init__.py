@@ -24,8 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mednb.errors import DataError, ShapeError
 from mednb.metrics.agreement import Agreement
-from mednb.metrics.band import RocBand
-from mednb.metrics.calibration import Reliability
+from mednb.metrics.probability import Reliability, RocBand
 
 #: Okabe and Ito's palette, told apart with every common kind of colour vision.
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -557,7 +556,7 @@ def roc(
         alarms, found, _ = roc_curve(y_true, np.asarray(score), drop_intermediate=False)
         ax.plot(alarms, found, color=OKABE_ITO[i], label=name, marker="o" * steps, markersize=3)
     if band is not None:
-        text = f"{100 * band.level:g} % interval, point by point"
+        text = "95 % interval, point by point"
         ends = band.false_positive_rate, band.low, band.high
         ax.fill_between(*ends, color=OKABE_ITO[0], alpha=0.2, linewidth=0, label=text)
     _mark(ax, points or {}, first=len(scores))

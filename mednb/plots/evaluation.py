@@ -6,8 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mednb.metrics.decision import DecisionCurve
-from mednb.metrics.roc import roc_points
+from mednb.metrics.probability import DecisionCurve
 from mednb.plots import OKABE_ITO, _mark, _roc_axes, show
 
 __all__ = ["decision_curve", "threshold"]
@@ -25,7 +24,7 @@ def decision_curve(
     Parameters
     ----------
     curves
-        Legend text -> what :func:`mednb.metrics.decision.net_benefit` returned; all of one split
+        Legend text -> what :func:`mednb.metrics.probability.net_benefit` returned; all of one split
         and one prevalence. The first is drawn with its interval.
     alt
         Alternative text.
@@ -77,6 +76,8 @@ def threshold(
     alt
         Alternative text.
     """
+    from sklearn.metrics import roc_curve
+
     truth, p = np.asarray(y_true) == 1, np.asarray(y_score, dtype=float)
     said = p >= at
     tp, fp = int(np.sum(said & truth)), int(np.sum(said & ~truth))
@@ -104,9 +105,9 @@ def threshold(
         va = "top" if y > 0.5 else "bottom"
         left.text(x, y, text, transform=left.transAxes, ha=ha, va=va, bbox=paper)
     left.legend(loc="upper center", fontsize=8, ncols=2, bbox_to_anchor=(0.5, 1.13))
-    curve = roc_points(truth.astype(int), p)
+    false, true, _ = roc_curve(truth, p, drop_intermediate=False)
     right.plot([0, 1], [0, 1], color="0.5", linewidth=0.8, linestyle=":")
-    right.plot(curve.false_positive_rate, curve.true_positive_rate, color="k", linewidth=1)
+    right.plot(false, true, color="k", linewidth=1)
     _mark(right, {f"threshold {at:.2f}": (tp / (tp + fn), tn / (tn + fp))}, first=2)
     _roc_axes(right)
     right.legend(loc="lower right", fontsize=8)

@@ -1,24 +1,20 @@
-"""Official AUC and accuracy against medmnist's evaluator and scikit-learn; every figure by hand."""
+"""Six figures, two tests and Holm's rule against scikit-learn, medmnist, loops and print."""
 
 import contextlib
 import io
+from itertools import combinations, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
+from scipy.stats import norm, rankdata
+from sklearn import metrics as sk
 
-from mednb.errors import DataError
-from mednb.metrics.classification import (
-    accuracy,
-    auc,
-    auc_difference,
-    auc_interval,
-    confusion,
-    evaluate,
-    label_accuracy,
-)
+from mednb import simulate
+from mednb.errors import DataError, MednbError, ShapeError, UnknownNameError
+from mednb.metrics import classification as ours
+from mednb.metrics.intervals import bootstrap, bootstrap_weights, mean_of_cases, wilson
 
 #: task -> medmnist's name of it
 OFFICIAL = {
@@ -48,250 +44,398 @@ def make(task, seed=0, n=97, k=5, rare=1.0):
     return truth, score
 
 
+def by_scikit_learn(truth, score, task):
+    """Return the six figures: of label 1 for a binary task, elsewhere means over the columns."""
+    if task == "binary":
+        p, said = score[:, 1], score[:, 1] > 0.5
+        beside = sk.recall_score(truth, said, pos_label=0)
+        mean = {"average": "binary"}
+    else:
+        p, mean = score, {"average": "macro", "zero_division": 0}
+        said = score > 0.5 if task == "multi-label" else score.argmax(axis=1)
+        beside = sk.precision_score(truth, said, **mean)
+    if task == "multi-label":
+        columns = list(zip(truth.T, said.T, strict=True))
+        accuracy = np.mean([sk.accuracy_score(a, b) for a, b in columns])
+        balanced = np.mean([sk.balanced_accuracy_score(a, b) for a, b in columns])
+    else:
+        accuracy = sk.accuracy_score(truth, said)
+        balanced = sk.balanced_accuracy_score(truth, said)
+    y = truth[:, None] == np.arange(score.shape[1]) if task in ("multi-class", "ordinal") else truth
+    area = sk.roc_auc_score(y, p, average="macro")
+    recall, f1 = sk.recall_score(truth, said, **mean), sk.f1_score(truth, said, **mean)
+    return [area, accuracy, balanced, recall, beside, f1]
+
+
+def figures(report):
+    beside = report.specificity or report.precision
+    found = (report.auc, report.accuracy, report.balanced_accuracy, report.sensitivity)
+    return [*found, beside, report.f1]
+
+
 @pytest.mark.parametrize("task", OFFICIAL)
-@pytest.mark.parametrize(("n", "k", "rare"), [(7, 3, 1.0), (97, 5, 1.0), (500, 8, 0.3), (64, 2, 1)])
-def test_equals_the_official_evaluator(task, n, k, rare):
+@pytest.mark.parametrize(("n", "k", "rare"), [(7, 2, 1.0), (97, 5, 1.0), (500, 4, 0.5), (64, 2, 1)])
+def test_equals_scikit_learn_and_the_official_evaluator(task, n, k, rare):
     with contextlib.redirect_stdout(io.StringIO()):
         from medmnist.evaluator import getACC, getAUC
     truth, score = make(task, n, n, k, rare)
-    official = truth if task == "multi-label" else truth[:, None]
-    assert auc(truth, score, task=task) == pytest.approx(
-        getAUC(official, score, OFFICIAL[task]), abs=1e-12
-    )
-    found = (
-        label_accuracy(truth, score).accuracy
-        if task == "multi-label"
-        else accuracy(truth, score, task=task)
-    )
-    assert found == pytest.approx(getACC(official, score, OFFICIAL[task]), abs=1e-12)
+    report = ours.evaluate(truth, score, task=task, replicates=50)
+    values = [figure.value for figure in figures(report)]
+    np.testing.assert_allclose(values, by_scikit_learn(truth, score, task), atol=1e-12)
+    shaped = truth if task == "multi-label" else truth[:, None]
+    official = [f(shaped, score, OFFICIAL[task]) for f in (getAUC, getACC)]
+    np.testing.assert_allclose(values[:2], official, atol=1e-12)
+    assert ours.auc(truth, score, task=task) == pytest.approx(official[0], abs=1e-12)
 
 
 @pytest.mark.parametrize("task", OFFICIAL)
-@pytest.mark.parametrize(("n", "rare"), [(11, 1.0), (97, 1.0), (500, 0.2)])
-def test_equals_scikit_learn(task, n, rare):
-    truth, score = make(task, 7, n, rare=rare)
-    column = score[:, 1] if task == "binary" else score
-    several = {} if column.ndim == 1 or task == "multi-label" else {"multi_class": "ovr"}
-    theirs = roc_auc_score(truth, column, average="macro", **several)
-    assert auc(truth, score, task=task) == pytest.approx(theirs, abs=1e-12)
-    report = evaluate(truth, score, task=task, replicates=50)
-    assert report.auc.value == pytest.approx(theirs, abs=1e-12)
-    if task in ("multi-class", "ordinal"):
-        assert accuracy(truth, score, task=task) == accuracy_score(truth, score.argmax(1))
+def test_intervals_are_quantiles_of_scikit_learns_figures_of_the_patients_drawn(task):
+    truth, score = make(task, 4, n=90, k=3)
+    groups = np.random.default_rng(1).integers(0, 45, 90)
+    weights = bootstrap_weights(90, groups=groups, seed=2, replicates=60)
+    loop = [by_scikit_learn(np.repeat(truth, w, 0), np.repeat(score, w, 0), task) for w in weights]
+    ends = np.quantile(loop, [0.025, 0.975], axis=0)
+    about = {"task": task, "groups": groups, "seed": 2, "replicates": 60}
+    report = ours.evaluate(truth, score, **about)
+    np.testing.assert_allclose([[f.low, f.high] for f in figures(report)], ends.T, atol=1e-12)
+    assert (report.n, report.n_groups) == (90, len(np.unique(groups)))
+    assert (report.specificity is None) == (task != "binary") == (report.precision is not None)
+    assert tuple(ours.auc_interval(truth, score, **about)) == pytest.approx(tuple(report.auc))
+
+
+cases = st.lists(
+    st.tuples(st.booleans(), st.integers(0, 6), st.integers(0, 3)), min_size=2, max_size=30
+)
+
+
+@given(cases, st.randoms(use_true_random=False))
+def test_a_weighted_auc_is_that_of_the_repeated_cases_whatever_their_order(rows, order):
+    positive, score, weight = (np.array(x) for x in zip(*rows, strict=True))
+    assume(weight[positive].sum() > 0)
+    assume(weight[~positive].sum() > 0)
+    again = np.repeat(np.arange(len(rows)), weight)
+    value = ours.auc_of_weights(positive, score)(weight[None])[0]
+    assert value == pytest.approx(sk.roc_auc_score(positive[again], score[again]), abs=1e-12)
+    i = list(range(len(rows)))
+    order.shuffle(i)
+    moved = ours.auc_of_weights(positive[i], np.exp(score[i]))(weight[i].astype(float)[None])[0]
+    assert moved == pytest.approx(value, abs=1e-12)
+    for mirrored in (ours.auc_of_weights(~positive, score), ours.auc_of_weights(positive, -score)):
+        assert mirrored(weight[None])[0] == pytest.approx(1 - value, abs=1e-12)
 
 
 def test_by_hand():
     # Positives at 0.8 and 0.4, negatives at 0.6 and 0.4: of four pairs, two are won, one is a draw.
-    assert auc([1, 1, 0, 0], [0.8, 0.4, 0.6, 0.4], task="binary") == 2.5 / 4
-    assert accuracy([1, 1, 0, 0], [0.8, 0.4, 0.6, 0.5], task="binary") == 0.5  # 0.5 is not above
+    assert ours.auc([1, 1, 0, 0], [0.8, 0.4, 0.6, 0.4], task="binary") == 2.5 / 4
+    # Called positive: 0.9 0.8 0.7 0.6 (3 of them are), negative: 0.4 0.3 0.2 0.5 (1 is positive).
+    truth, p = [1, 1, 0, 1, 0, 1, 0, 0], [0.9, 0.8, 0.7, 0.6, 0.4, 0.3, 0.2, 0.5]
+    found = ours.evaluate(truth, p, task="binary", replicates=200)
+    values = [figure.value for figure in figures(found)]
+    np.testing.assert_allclose(values, [12 / 16, 6 / 8, 3 / 4, 3 / 4, 3 / 4, 3 / 4])
+    assert np.isnan(ours.auc_of_weights(np.array([True, False]), np.zeros(2))(np.eye(2))).all()
 
 
-@given(seed=st.integers(0, 2**32 - 1), order=st.randoms(use_true_random=False))
-def test_order_does_not_matter_and_mirrored_scores_mirror_the_auc(seed, order):
-    truth, score = make("binary", seed, n=41)
-    score = score[:, 1]
-    if len(np.unique(truth)) < 2:
-        return
-    index = list(range(len(truth)))
-    order.shuffle(index)
-    value = auc(truth, score, task="binary")
-    assert auc(truth[index], score[index], task="binary") == pytest.approx(value, abs=1e-12)
-    assert auc(truth, 1 - score, task="binary") == pytest.approx(1 - value, abs=1e-12)
-    assert auc(truth, score**3, task="binary") == pytest.approx(value, abs=1e-12)
-
-
-def test_report_prints_every_figure_with_its_interval():
-    truth, score = make("binary", 1)
-    classes = ("malignant", "benign")
-    report = evaluate(truth, score, task="binary", classes=classes)
-    assert report.auc.low < report.auc.value < report.auc.high
-    assert "positive class benign" in repr(report)
-    assert repr(report) == repr(
-        evaluate(truth, score, task="binary", classes=("malignant", "benign"))
-    )
-    assert report.auc != evaluate(truth, score, task="binary", seed=1).auc
-
-
-def test_a_difference_is_paired():
-    truth, score = make("binary", 3, n=300)
-    rng = np.random.default_rng(0)
-    other = np.clip(score[:, 1] + rng.normal(0, 0.02, 300), 0, 1)  # nearly the same model
-    d = auc_difference(truth, score, other, task="binary")
-    assert d.value == auc(truth, score, task="binary") - auc(truth, other, task="binary")
-    alone = evaluate(truth, score, task="binary").auc
-    assert d.high - d.low < (alone.high - alone.low) / 3
-    same = auc_difference(truth, score, score, task="binary")
-    assert tuple(same) == (0, 0, 0)
-
-
-def test_one_column_two_columns_and_a_trailing_axis_are_the_same():
-    truth, score = make("binary", 2)
-    one = evaluate(truth, score[:, 1], task="binary", replicates=100)
-    assert evaluate(truth, score, task="binary", replicates=100) == one
-    assert evaluate(truth[:, None], score[:, 1:], task="binary", replicates=100) == one
-
-
-def test_every_figure_by_hand():
-    # Said positive: 0.9 0.8 0.7 0.6 (3 of them are), negative: 0.4 0.3 0.2 0.1 (1 is positive).
-    truth = [1, 1, 0, 1, 0, 1, 0, 0]
-    p = np.array([0.9, 0.8, 0.7, 0.6, 0.4, 0.3, 0.2, 0.1])
-    assert confusion(truth, p, task="binary").tolist() == [[3, 1], [1, 3]]
-    found = evaluate(truth, p, task="binary", replicates=200)
-    by_hand = {
-        "auc": 13 / 16,  # of 16 pairs, 0.6 loses to 0.7, and 0.3 to 0.7 and 0.4
-        "accuracy": 6 / 8,
-        "balanced_accuracy": 3 / 4,
-        "sensitivity": 3 / 4,
-        "specificity": 3 / 4,
-        "precision": 3 / 4,
-        "f1": 3 / 4,
-        "f1_macro": 3 / 4,
-        "average_precision": (1 + 1 + 3 / 4 + 4 / 6) / 4,
-        "mcc": (3 * 3 - 1 * 1) / 16,
-        "kappa": (6 / 8 - 1 / 2) / (1 - 1 / 2),
-        "brier": (0.01 + 0.04 + 0.49 + 0.16 + 0.16 + 0.49 + 0.04 + 0.01) / 8,
-        "log_loss": -np.log(np.prod([0.9, 0.8, 0.3, 0.6, 0.6, 0.3, 0.8, 0.9])) / 8,
-        "ece": (0.1 + 0.2 + 0.7 + 0.4 + 0.4 + 0.7 + 0.2 + 0.1) / 8,  # a bin each
-    }
-    for name, value in by_hand.items():
-        assert getattr(found, name).value == pytest.approx(value, abs=1e-12), name
-    by_class = {name: figure.value for name, figure in found.per_class["0"].items()}
-    assert by_class == pytest.approx(
-        {
-            "sensitivity": 3 / 4,
-            "specificity": 3 / 4,
-            "precision": 3 / 4,
-            "f1": 3 / 4,
-            "auc": 13 / 16,
-            "average_precision": (1 + 1 + 3 / 4 + 4 / 6) / 4,
-        }
-    )
-
-
-def test_figures_of_several_classes_by_hand():
-    truth = np.array([0, 0, 1, 1, 2, 2])
-    said = np.array([0, 1, 1, 1, 2, 0])
-    p = np.full((6, 3), 0.2)
-    p[np.arange(6), said] = 0.6
-    found = evaluate(truth, p, task="ordinal", classes="abc", replicates=200)
-    assert found.balanced_accuracy.value == pytest.approx((1 / 2 + 1 + 1 / 2) / 3)
-    assert found.precision.value == pytest.approx((1 / 2 + 2 / 3 + 1) / 3)
-    assert found.specificity.value == pytest.approx((3 / 4 + 3 / 4 + 1) / 3)
-    assert found.per_class["b"]["f1"].value == pytest.approx(2 * 2 / (2 + 3))
-    assert found.f1_macro == found.f1
-    # Quadratic kappa: observed squared distance 0 + 1 + 0 + 0 + 0 + 4, by chance 6 E.
-    expected = sum(2 * n * (i - j) ** 2 for i in range(3) for j, n in enumerate([2, 3, 1])) / 6
-    assert found.kappa.value == pytest.approx(1 - 5 / expected)
-    assert found.brier.value == pytest.approx((4 * (0.16 + 0.08) + 2 * (0.36 + 0.64 + 0.04)) / 6)
-    assert found.log_loss.value == pytest.approx(-(4 * np.log(0.6) + 2 * np.log(0.2)) / 6)
-    assert found.ece.value == pytest.approx(abs(4 / 6 - 0.6))
-    assert evaluate(truth, p, task="multi-class", replicates=50).kappa is None
-
-
-def test_confusion_of_every_task():
-    truth, score = make("multi-class")
-    theirs = confusion_matrix(truth, score.argmax(axis=1))
-    np.testing.assert_array_equal(confusion(truth, score, task="multi-class"), theirs)
-    truth, score = make("multi-label")
-    each = confusion(truth, score, task="multi-label")
-    np.testing.assert_array_equal(each[2], confusion_matrix(truth[:, 2], score[:, 2] > 0.5))
+def test_a_class_that_is_never_predicted_has_precision_0():
+    truth, score = np.array([0, 0, 0, 1, 1, 2] * 5), np.tile([0.5, 0.3, 0.2], (30, 1))
+    assert ours.evaluate(truth, score, task="multi-class", replicates=100).precision.value == 1 / 6
 
 
 @settings(max_examples=6)
 @given(order=st.permutations(range(4)))
-def test_renaming_classes_permutes_their_figures(order):
-    truth, score = make("multi-class", 5, n=60, k=4)
-    names = np.array(["normal", "cyst", "benign", "malignant"])
-    one = evaluate(truth, score, task="multi-class", classes=names, replicates=40)
-    index = np.array(order)
-    # Class index[j] of old is class j of new.
-    other = evaluate(
-        np.argsort(index)[truth],
-        score[:, index],
-        task="multi-class",
-        classes=names[index],
-        replicates=40,
-    )
-    for name in names:
-        assert other.prevalence[name] == one.prevalence[name]
-        for figure in ("auc", "average_precision"):
-            a, b = one.per_class[name][figure], other.per_class[name][figure]
-            assert tuple(a) == pytest.approx(tuple(b), abs=1e-12)
-    assert tuple(one.auc) == pytest.approx(tuple(other.auc), abs=1e-12)
-    assert tuple(one.brier) == pytest.approx(tuple(other.brier), abs=1e-12)
+def test_renaming_classes_changes_nothing(order):
+    truth, _ = make("multi-class", 5, n=60, k=4)
+    score = np.random.default_rng(6).dirichlet(np.ones(4), 60)  # no ties
+    names, index = np.array(["normal", "cyst", "benign", "malignant"]), np.array(order)
+    about = {"task": "multi-class", "replicates": 40}
+    one = ours.evaluate(truth, score, classes=names, **about)
+    moved = np.argsort(index)[truth], score[:, index]  # class index[j] of old is class j of new
+    other = ours.evaluate(*moved, classes=names[index], **about)
+    assert dict(one.prevalence) == dict(other.prevalence)
+    for a, b in zip(figures(one), figures(other), strict=True):
+        assert tuple(a) == pytest.approx(tuple(b), abs=1e-12)
 
 
-@pytest.mark.parametrize("task", OFFICIAL)
-@pytest.mark.parametrize("method", ["percentile", "bca"])
-def test_every_figure_has_an_interval(task, method):
-    truth, score = make(task, 4, n=150, k=3)
-    groups = np.arange(150) // 2
-    found = evaluate(truth, score, task=task, groups=groups, replicates=300, method=method)
-    assert (found.n, found.n_groups) == (150, 75)
-    figures = [v for v in vars(found).values() if hasattr(v, "low")]
-    assert len(figures) == (14 if task in ("binary", "ordinal") else 13)
-    figures += [f for each in found.per_class.values() for f in each.values()]
-    assert all(f.low < f.high and f.level == 0.95 for f in figures)
-
-
-def test_the_interval_of_the_auc_alone_is_that_of_the_report():
-    truth, score = make("ordinal", 6)
-    whole = evaluate(truth, score, task="ordinal", seed=3, replicates=200).auc
-    alone = auc_interval(truth, score, task="ordinal", seed=3, replicates=200)
-    assert tuple(alone) == pytest.approx(tuple(whole), abs=1e-12)
+def test_one_column_two_columns_and_a_trailing_axis_are_the_same():
+    truth, score = make("binary", 2)
+    one = ours.evaluate(truth, score[:, 1], task="binary", replicates=100)
+    assert ours.evaluate(truth, score, task="binary", replicates=100) == one
+    assert ours.evaluate(truth[:, None], score[:, 1:], task="binary", replicates=100) == one
+    assert one.auc != ours.evaluate(truth, score, task="binary", replicates=100, seed=1).auc
+    float32 = np.float32([[0.1, 0.2, 0.7000001]] * 3)  # a softmax sums to 1 within about 1e-7
+    assert ours.checked([0, 1, 2], float32, "multi-class")[1].dtype == np.float64
 
 
 def test_nothing_wrong_is_not_certainty():
     truth = np.arange(30) % 2
-    score = np.where(truth == 1, 0.9, 0.1)
     groups = np.arange(30) // 3  # every patient has cases of both classes
-    found = evaluate(truth, score, task="binary", groups=groups, replicates=100)
-    low = 1 / (1 + 1.959964**2 / 10)  # Wilson, ten patients of ten
-    for figure in (found.accuracy, found.sensitivity, found.specificity, found.precision):
-        assert (figure.value, figure.high) == (1, 1)
-        assert figure.low == pytest.approx(low, abs=1e-6)
-    assert found.per_class["0"]["sensitivity"].low == pytest.approx(low, abs=1e-6)
+    found = ours.evaluate(truth, np.where(truth == 1, 0.9, 0.1), task="binary", groups=groups)
+    for figure in (found.accuracy, found.sensitivity, found.specificity):
+        assert figure == wilson(10, 10)
     assert (found.auc.low, found.auc.high) == (1, 1)
-    assert "does not mean certainty" in repr(found.table())
+    assert "not certainty" in repr(found)
+    none = ours.evaluate(truth, np.where(truth == 1, 0.1, 0.9), task="binary", groups=groups)
+    assert none.accuracy == none.sensitivity == wilson(0, 10)
 
 
-@pytest.mark.parametrize("method", ["percentile", "bca"])
-def test_chance_does_not_push_the_calibration_error_away_from_0(method):
-    # Perfectly calibrated: every replicate has a larger error, and its interval must hold 0.
-    score = np.repeat([0.25, 0.75], 40)
-    truth = np.concatenate([np.tile([1, 0, 0, 0], 10), np.tile([0, 1, 1, 1], 10)])
-    found = evaluate(truth, score, task="binary", replicates=200, method=method).ece
-    assert found.value == pytest.approx(0, abs=1e-12)
-    assert found.low == 0
-    score = np.clip(score + np.tile([-0.2, 0.2], 40), 0, 1)  # and one that is off
-    found = evaluate(truth, score, task="binary", replicates=200, method=method).ece
-    assert 0 <= found.low < found.value
+def test_the_report_shows_as_a_table():
+    truth, score = make("binary", 1)
+    found = ours.evaluate(truth, score, task="binary", classes=("malignant", "benign"))
+    assert "positive class benign, " in repr(found)
+    table = found.table()
+    assert list(table.columns) == ["value", "low", "high"]
+    assert list(table.index) == [
+        "auc", "accuracy", "balanced accuracy", "sensitivity", "specificity", "f1"
+    ]  # fmt: skip
+    np.testing.assert_array_equal(table.to_numpy(), [tuple(f) for f in figures(found)])
+    for text in (repr(found), found._repr_html_()):
+        assert f"{found.f1.low:.3f}" in text
+    labels = np.eye(2, dtype=int).repeat([1, 19], axis=0)
+    rare = ours.evaluate(labels, np.full((20, 2), 0.1), task="multi-label", replicates=20)
+    assert "saying no to every label has accuracy 0.500" in repr(rare)
 
 
-def test_a_class_that_is_never_said_has_precision_0():
-    truth = np.array([0, 0, 0, 1, 1, 2] * 5)
-    score = np.tile([0.5, 0.3, 0.2], (30, 1))
-    found = evaluate(truth, score, task="multi-class", replicates=100)
-    assert tuple(found.per_class["2"]["precision"]) == (0, 0, 0)
-    assert found.per_class["0"]["precision"].value == 0.5
+def test_a_difference_is_paired():
+    truth, score = make("binary", 3, n=300)
+    other = np.clip(score[:, 1] + np.random.default_rng(0).normal(0, 0.02, 300), 0, 1)
+    d = ours.auc_difference(truth, score, other, task="binary")
+    one, two = (ours.auc_interval(truth, p, task="binary") for p in (score, other))
+    assert d.value == pytest.approx(one.value - two.value, abs=1e-12)
+    assert d.high - d.low < (one.high - one.low) / 3
+    assert tuple(ours.auc_difference(truth, score, score, task="binary")) == (0, 0, 0)
 
 
-def test_accuracy_over_labels_stands_beside_the_prevalence():
-    truth = np.zeros((40, 2), dtype=int)
-    truth[:2] = 1
-    score = np.full((40, 2), 0.1)
-    score[0] = [0.2, 0.3]
-    found = label_accuracy(truth, score)
-    assert found == (0.95, 0.05, 0.95)
-    with pytest.raises(DataError, match=r"saying no to everything already scores 0\.950"):
-        accuracy(truth, score, task="multi-label")
-    report = evaluate(truth, score, task="multi-label", replicates=100)
-    assert "mean prevalence 0.050; saying no to every label: 0.950" in repr(report)
-    assert "mean prevalence 0.050; saying no to every label: 0.950" in repr(report.table())
+REFUSED = [
+    ([0, 1], [0.2, np.nan], "binary", DataError, "1 NaN or infinite ones.*diverged"),
+    ([0, 1], [0.2, np.inf], "binary", DataError, "1 NaN or infinite ones"),
+    ([0, np.nan], [0.2, 0.3], "binary", DataError, "class numbers"),
+    ([0, np.inf], [0.2, 0.3], "binary", DataError, "class numbers"),
+    ([0, 1e300], [0.2, 0.3], "binary", DataError, "class numbers"),
+    ([0.2, 0.7], [0, 1], "binary", DataError, "Labels come first"),
+    (["benign", "malignant"], [0.1, 0.2], "binary", DataError, "labels as one array of numbers"),
+    ([0, 1], ["0.1", "0.2"], "binary", DataError, "scores as one array of numbers"),
+    ([0, 1], [[0.1], [0.2, 0.3]], "binary", DataError, "scores as one array of numbers"),
+    ([0, 1], {"p": 0.1}, "binary", DataError, "scores as one array.*dict"),
+    (None, None, "binary", DataError, "labels as one array"),
+    (1, 0.5, "binary", ShapeError, "one row a case"),
+    ([0, 1], [0.1 + 1j, 0.2], "binary", DataError, "scores as one array"),
+    ([0, 1], [-3.0, 4.0], "binary", DataError, "-3 to 4.*logits: apply a sigmoid"),
+    ([0, 1], [[-3.0, 4.0], [1, 2]], "binary", DataError, "logits"),
+    ([0, 1], [[0.5, 0.9]] * 2, "binary", DataError, "sum to 1"),
+    ([0, 1], [[0.1, 0.2, 0.7]] * 2, "binary", ShapeError, "axes"),
+    ([0, 1, 0], [0.1, 0.2], "binary", ShapeError, "one row a case"),
+    ([0, 2], [0.1, 0.2], "binary", ShapeError, "labels 0 to 2"),
+    ([1, 1], [0.2, 0.3], "binary", DataError, r"\[0\] has none.*empty class"),
+    ([], [], "binary", DataError, r"\[0, 1\] has none"),
+    ([0, 1, 2], [[0.5, 0.5]] * 3, "multi-class", ShapeError, "column for every class.* 2 col"),
+    ([0, 1, 0], [[0.4, 0.3, 0.3]] * 3, "multi-class", DataError, r"\[2\] has none"),
+    ([0, 1, 1], [[0.5, 0.9]] * 3, "ordinal", DataError, "sum to 1"),
+    ([0, 0], [[1.0], [1.0]], "multi-class", ShapeError, "two or more"),
+    ([0, 1], [0.1, 0.9], "multi-class", ShapeError, "axes"),
+    ([[1, 0], [0, 1]], [[1, 0], [0, 1.0]], "multi-class", ShapeError, "axes"),
+    ([[1, 0], [1, 1]], [[0.5, 0.9]] * 2, "multi-label", DataError, r"\[0\] has none"),
+    ([[1, 0], [0, 1]], [[0.5, 0.9, 0.1]] * 2, "multi-label", ShapeError, "2 columns.*: 3"),
+    ([[2, 0], [0, 1]], [[0.5, 0.9]] * 2, "multi-label", DataError, "is 'multi-class'"),
+    (np.zeros((0, 2)), np.zeros((0, 2)), "multi-label", DataError, "has none"),
+    (np.zeros((5, 0)), np.zeros((5, 0)), "multi-label", DataError, "has none"),
+    ([0, 1], [0.1, 0.2], "binray", UnknownNameError, "Did you mean 'binary'"),
+    ([0, 1], [0.1, 0.2], ["binary"], UnknownNameError, "task"),
+]
 
 
-def test_names_that_do_not_fit():
-    with pytest.raises(DataError, match="2 different class names"):
-        evaluate([0, 1], [0.1, 0.9], task="binary", classes=["a", "b", "c"])
-    with pytest.raises(DataError, match="2 different class names"):
-        evaluate([0, 1], [0.1, 0.9], task="binary", classes=["a", "a"])
+@pytest.mark.parametrize(("truth", "score", "task", "error", "says"), REFUSED)
+def test_what_is_not_labels_and_probabilities_is_refused(truth, score, task, error, says):
+    with pytest.raises(error, match=says):
+        ours.evaluate(truth, score, task=task)
+
+
+def test_names_and_patients_that_do_not_fit():
+    for classes in (["a", "b", "c"], ["a", "a"], 5):
+        with pytest.raises(ShapeError, match="2 different class names"):
+            ours.evaluate([0, 1], [0.1, 0.9], task="binary", classes=classes)
+    with pytest.raises(DataError, match="1 missing"):
+        ours.evaluate([0, 1], [0.1, 0.9], task="binary", groups=[1.0, np.nan])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_nonsense_meets_only_our_own_errors(data):
+    leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+    nonsense = st.recursive(
+        leaf,
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=2), inner),
+        max_leaves=8,
+    )
+    truth, score, groups, task = (
+        data.draw(nonsense | st.just(good))
+        for good in ([0, 1, 1, 0], [0.5, 0.25, 1, 0], None, "binary")
+    )
+    with contextlib.suppress(MednbError):
+        ours.evaluate(truth, score, task=task, groups=groups, replicates=10)
+
+
+def two_models(seed, n=40, better=0.0):
+    """Two models that share something, on a coarse grid: many ties."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(n) % 3 == 0
+    shared = rng.normal(size=n) + truth
+    scores = [norm.cdf(shared + rng.normal(size=n) + b * truth).round(1) for b in (better, 0)]
+    return truth.astype(int), *scores
+
+
+def placements(truth, score):
+    """Return psi(i, j) of every positive i and negative j, by a double loop."""
+    x, y = score[truth == 1], score[truth == 0]
+    return np.array([[float(a > b) + 0.5 * float(a == b) for b in y] for a in x])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_delong_equals_the_double_loop(seed):
+    truth, one, two = two_models(seed)
+    psi = [placements(truth, s) for s in (one, two)]
+    m, n = psi[0].shape
+    s = np.cov([p.mean(axis=1) for p in psi]) / m + np.cov([p.mean(axis=0) for p in psi]) / n
+    z, found = norm.ppf(0.975), ours.delong_interval(truth, one)
+    half = z * np.sqrt(s[0, 0])
+    expected = psi[0].mean(), max(psi[0].mean() - half, 0), min(psi[0].mean() + half, 1)
+    assert tuple(found) == pytest.approx(expected, abs=1e-12)
+    mirrored = ours.delong_interval(truth, 1 - one)
+    assert (mirrored.low, mirrored.high) == pytest.approx((1 - found.high, 1 - found.low), abs=1e-9)
+    test, se = ours.delong_test(truth, one, two), np.sqrt(s[0, 0] + s[1, 1] - 2 * s[0, 1])
+    assert test.difference.value == pytest.approx(psi[0].mean() - psi[1].mean(), abs=1e-12)
+    assert test.difference.high - test.difference.value == pytest.approx(z * se)
+    assert (test.z, test.p) == pytest.approx(
+        (test.difference.value / se, 2 * norm.sf(abs(test.z))), rel=1e-9
+    )
+    same = ours.delong_test(truth, one, one)
+    assert (tuple(same.difference), same.z, same.p) == ((0, 0, 0), 0, 1)
+
+
+def test_delong_of_a_published_table():
+    # 109 CT images in five classes of suspicion: Hanley and McNeil, Radiology 143:29-36 (1982),
+    # AUC 0.893. DeLong's standard error 0.0307 and interval 0.83295 to 0.95339: Stata, [R] roctab.
+    normal, abnormal = [33, 6, 6, 11, 2], [3, 2, 2, 11, 33]
+    rating = np.concatenate([np.repeat(np.arange(5), n) for n in (normal, abnormal)])
+    found = ours.delong_interval(np.repeat([0, 1], [58, 51]), rating / 4)
+    assert round(found.value, 4) == 0.8932
+    assert (round(found.low, 5), round(found.high, 5)) == (0.83295, 0.95339)
+
+
+def test_delong_by_patient_equals_obuchowski_by_loops():
+    rng = np.random.default_rng(3)
+    truth, group = rng.integers(0, 2, 60), rng.integers(0, 15, 60)  # images of both classes
+    score = (rng.random(60) + 0.3 * truth + 0.4 * rng.random(15)[group]).round(1) / 2
+    psi = placements(truth, score)
+    theta, (m, n) = psi.mean(), psi.shape
+    s10 = s01 = s11 = i10 = i01 = 0
+    for i in range(15):
+        a = psi.mean(axis=1)[group[truth == 1] == i]
+        b = psi.mean(axis=0)[group[truth == 0] == i]
+        i10, i01 = i10 + (len(a) > 0), i01 + (len(b) > 0)
+        s10 += (a.sum() - len(a) * theta) ** 2
+        s01 += (b.sum() - len(b) * theta) ** 2
+        s11 += (a.sum() - len(a) * theta) * (b.sum() - len(b) * theta)
+    variance = i10 / (i10 - 1) * s10 / m**2 + i01 / (i01 - 1) * s01 / n**2
+    variance += 2 * 15 / 14 * s11 / (m * n)
+    found = ours.delong_interval(truth, score, groups=group)
+    assert found.high - found.value == pytest.approx(norm.ppf(0.975) * np.sqrt(variance))
+    drawn = ours.auc_interval(truth, score, task="binary", groups=group)
+    assert drawn.high - drawn.low == pytest.approx(found.high - found.low, rel=0.25)
+
+
+def test_delong_refuses_what_has_no_variance():
+    apart = [0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9]
+    with pytest.raises(DataError, match="variance of 0"):
+        ours.delong_interval(*apart)
+    with pytest.raises(DataError, match="two or more patients of each class"):
+        ours.delong_interval(*apart, groups=[1, 2, 3, 3])
+    with pytest.raises(DataError, match="permutation_test"):
+        ours.delong_test(*apart, [0.9, 0.8, 0.2, 0.1])
+
+
+def test_permutation_against_every_swap():
+    truth, one, two = two_models(1, 10, better=1.0)
+    groups = np.array([0, 0, 1, 1, 2, 2, 3, 4, 5, 5])  # 2^6 swaps
+    ranks, drawn = (rankdata(one), rankdata(two)), []
+    for coin in product([False, True], repeat=6):
+        swap = np.array(coin)[groups]
+        a, b = np.where(swap, ranks[1], ranks[0]), np.where(swap, ranks[0], ranks[1])
+        drawn.append(sk.roc_auc_score(truth, a) - sk.roc_auc_score(truth, b))
+    exact = np.mean(np.abs(drawn) >= abs(drawn[0]) - 1e-12)
+    about = {"task": "binary", "groups": groups, "replicates": 4000}
+    found = ours.permutation_test(truth, one, two, **about)
+    assert found.difference == pytest.approx(drawn[0], abs=1e-12)
+    assert 0.05 < exact < 0.95
+    assert found.p == pytest.approx(exact, abs=4 * 0.5 / 4000**0.5)
+
+
+def test_tests_of_equal_models_are_wrong_once_in_twenty():
+    delong, swaps = [], []
+    for seed in range(200):
+        models = two_models(seed, 60)
+        delong.append(ours.delong_test(*models).p)
+        swaps.append(ours.permutation_test(*models, task="binary", replicates=200, seed=seed).p)
+    for p in (np.array(delong), np.array(swaps)):  # 10 of 200 are expected; the error is 3.1
+        assert abs(np.sum(p <= 0.05) - 10) <= 4 * 3.1
+        assert np.mean(p) == pytest.approx(0.5, abs=4 * 0.289 / 200**0.5)
+    best = ours.permutation_test(*two_models(0, 300, better=2.0), task="binary", replicates=999)
+    assert best.p == 1 / 1000  # none of the swaps is as good, and p is never 0
+
+
+@pytest.mark.parametrize("task", ["multi-class", "multi-label"])
+def test_permutation_of_other_tasks_and_of_the_same_model_twice(task):
+    truth, score = make(task, 3, n=45, k=3)
+    about = {"task": task, "replicates": 50}
+    assert ours.permutation_test(truth, score, score, **about) == (0, 1)
+    forth = ours.permutation_test(truth, score, score[::-1], **about)
+    back = ours.permutation_test(truth, score[::-1], score, **about)
+    assert (forth.difference, forth.p) == pytest.approx((-back.difference, back.p), abs=1e-12)
+
+
+def closed_testing(p):
+    """Return Holm's p values from what they mean: every set that holds a test is rejected.
+
+    Each set of hypotheses is tested by Bonferroni; a hypothesis has the largest p of its sets.
+    """
+    k = range(len(p))
+    sets = [s for size in range(1, len(p) + 1) for s in combinations(k, size)]
+    return [max(min(len(s) * min(p[i] for i in s), 1.0) for s in sets if j in s) for j in k]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_holm_is_closed_testing(p):
+    np.testing.assert_allclose(ours.holm(p), closed_testing(p), atol=1e-15)
+
+
+def test_holm_by_hand():
+    # 0.01 x 4, 0.02 x 3, 0.03 x 2, 0.04 x 1; the last may not be below the one before.
+    np.testing.assert_allclose(ours.holm([0.04, 0.01, 0.03, 0.02]), [0.06, 0.04, 0.06, 0.06])
+    for p in ([0.1, 1.2], [0.1, np.nan], [[0.1]], ["a"]):
+        with pytest.raises(DataError, match="p values"):
+            ours.holm(p)
+
+
+def test_subgroups_by_hand():
+    y, p = np.array([1, 1, 1, 0, 0, 1, 0, 0]), np.array([0.9, 0.7, 0.2, 0.1, 0.6, 0.5, 0.3, 0.4])
+    old = np.arange(8) < 5
+    parts = {"old": old, "young": ~old, "ill": y == 1}
+    found = ours.by_subgroup(y, p, parts, threshold=0.5)
+    assert found[["cases", "patients"]].to_numpy().tolist() == [[5, 5], [3, 3], [4, 4]]
+    assert found.sensitivity.tolist() == [wilson(2, 3), wilson(1, 1), wilson(3, 4)]
+    assert found.specificity.tolist() == [wilson(1, 2), wilson(2, 2), None]  # 0.5 is positive
+    assert "0.67 (" in found.to_string()
+    for part in (old[:-1], old.astype(int), np.zeros(8, bool), ["a"] * 8):
+        with pytest.raises(DataError, match="'old'"):
+            ours.by_subgroup(y, p, {"old": part}, threshold=0.5)
+
+
+def test_subgroups_are_drawn_by_patient():
+    s = simulate.scores(60, images=5, alike=0.9, seed=4)
+    part = np.arange(300) < 200
+    about = {"threshold": 0.4, "groups": s.groups, "seed": 3}
+    found = ours.by_subgroup(s.labels, s.probability, {"part": part}, **about)
+    among = part & (s.labels == 1)
+    right = (s.probability >= 0.4)[among]
+    drawn = mean_of_cases(right, groups=s.groups[among], seed=3)
+    assert found.sensitivity["part"] == drawn
+    assert drawn != bootstrap(lambda w: w @ right / w.sum(axis=1), int(among.sum()), seed=3)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mednb import plots, simulate
-from mednb.metrics import decision
+from mednb.metrics import probability
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_threshold_counts_every_case_once(drawn, study):
 
 
 def test_decision_curve_draws_models_and_the_two_simple_rules(drawn, study):
-    curve = decision.net_benefit(study.labels, study.probability, replicates=20)
+    curve = probability.net_benefit(study.labels, study.probability, replicates=20)
     plots.decision_curve({"model": curve}, marks={"t": 0.1}, alt="benefit")
     (ax,) = drawn[0].axes
     assert texts(ax) == ["model", "call all", "call nobody"]
