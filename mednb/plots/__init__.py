@@ -99,10 +99,7 @@ def _display(png: bytes, alt: str, width: int, kind: str) -> None:
         raise DataError(
             f"Expected a sentence that says what the {kind.lower()} shows. Received: an empty alt."
         )
-    data = {
-        "image/png": base64.b64encode(png).decode("ascii"),
-        "text/plain": f"<{kind}: {alt}>",
-    }
+    data = {"image/png": base64.b64encode(png).decode("ascii"), "text/plain": f"<{kind}: {alt}>"}
     display(data, raw=True, metadata={"image/png": {"alt": alt, "width": width}})
 
 
@@ -191,10 +188,9 @@ def images(
         if zoom is not None and np.any(np.asarray(zoom[i])):
             _inset(ax, grid, np.asarray(zoom[i]), {k: m[i] for k, m in drawn.items()}, (low, high))
     if colorbar is not None:
-        x, high = width - right + 6, min(height - above - below, 300)
-        place = (x / width, 1 - (above + high) / height, 12 / width, high / height)
-        cax = fig.add_axes(place)
-        fig.colorbar(fig.axes[0].images[0], cax=cax, label=colorbar)
+        x, long = width - right + 6, min(height - above - below, 300)
+        place = (x / width, 1 - (above + long) / height, 12 / width, long / height)
+        fig.colorbar(fig.axes[0].images[0], cax=fig.add_axes(place), label=colorbar)
     if isinstance(outlines, Mapping):
         for k, name in enumerate(drawn):
             fig.axes[0].plot([], [], color=ON_GREY[k], linestyle=_LINES[k], label=name)
@@ -219,13 +215,9 @@ def _picture(
         inside = np.pad(mask > 0, 1)  # padded: an outline at the margin is closed
         if inside.any():
             at = np.arange(-1, max(inside.shape) - 1)
-            style: dict[str, Any] = {
-                "colors": [ON_GREY[k]],
-                "linestyles": [_LINES[k]],
-                "linewidths": 1.5,
-            }
-            x, y = at[: inside.shape[1]], at[: inside.shape[0]]
-            ax.contour(x, y, inside, levels=[0.5], **style)
+            edges = at[: inside.shape[1]], at[: inside.shape[0]]
+            style: dict[str, Any] = {"colors": [ON_GREY[k]], "linestyles": [_LINES[k]]}
+            ax.contour(*edges, inside, levels=[0.5], linewidths=1.5, **style)
     ax.set(xlim=(-0.5, grid.shape[1] - 0.5), ylim=(grid.shape[0] - 0.5, -0.5))
 
 
@@ -323,16 +315,10 @@ def _encoded(pixels: NDArray[np.uint8], colours: int, seconds: float, poster: in
     pictures = [Image.fromarray(f) for f in numbers]
     for picture in pictures:
         picture.putpalette(palette)
-    buffer = io.BytesIO()
-    pictures[poster].save(
-        buffer,
-        format="PNG",
-        save_all=True,
-        default_image=True,
-        append_images=pictures,
-        duration=1000 * seconds / len(pictures),
-        loop=3,
-    )
+    buffer, each = io.BytesIO(), 1000 * seconds / len(pictures)
+    # The default image is the still; it is no frame of the film.
+    about: dict[str, Any] = {"save_all": True, "append_images": pictures, "default_image": True}
+    pictures[poster].save(buffer, format="PNG", duration=each, loop=3, **about)
     return buffer.getvalue()
 
 
@@ -478,6 +464,7 @@ def confusion(matrix: ArrayLike, classes: Sequence[str], *, alt: str) -> None:
     fig, ax = plt.subplots(figsize=(side, side))
     drawn = ConfusionMatrixDisplay(counts, display_labels=classes)
     drawn.plot(ax=ax, cmap="Blues", colorbar=False, xticks_rotation=30, values_format="d")
+    plt.setp(ax.get_xticklabels(), ha="right", rotation_mode="anchor")
     ax.set(xlabel="predicted class", ylabel="true class")
     ax.grid(visible=False)
     show(fig, alt=alt)
