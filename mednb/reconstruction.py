@@ -510,16 +510,11 @@ def contrast_map(images: NDArray[Any], *, radius: float) -> Double:
 
 
 class Fate(NamedTuple):
-    """What a method does to lesions, with intervals by phantom.
+    """What a method does to lesions, with intervals by phantom."""
 
-    ``auc`` tells heads with the lesion from their twins without by the detector (0.5 is chance);
-    ``kept`` is the share of its contrast that is left; ``invented`` the share of lesion-free heads
-    in which one of at least half the contrast appears.
-    """
-
-    auc: Estimate
-    kept: Estimate
-    invented: Estimate
+    auc: Estimate  # of telling heads with the lesion from their twins without: 0.5 is chance
+    kept: Estimate  # share of the contrast that is left
+    invented: Estimate  # share of lesion-free heads in which one of half the contrast appears
 
 
 def fate(

@@ -66,11 +66,10 @@ def compose(first: Any, second: Any) -> Any:
 def exponential(velocity: Any) -> Any:
     """Return where a steady flow of this velocity carries every pixel in one unit of time.
 
-    Scaling and squaring (Arsigny et al. 2006, doi:10.1007/11866565_113): a 128th of the way is a
-    small step, which is chained with itself, and the result with itself, seven times. A smooth flow
-    can be run back, so it cannot fold, and ``exponential(-v)`` undoes ``exponential(v)``.
+    Scaling and squaring (Arsigny et al. 2006, doi:10.1007/11866565_113). A smooth flow can be run
+    back, so it cannot fold, and ``exponential(-v)`` undoes ``exponential(v)``.
     """
-    field = velocity / 128
+    field = velocity / 128  # so short a step is a straight line; chained with itself seven times
     for _ in range(7):
         field = compose(field, field)
     return field
@@ -413,8 +412,7 @@ def folded(fields: ArrayLike) -> Real:
 def target_error(fields: ArrayLike, truth: ArrayLike, where: ArrayLike, mm: ArrayLike) -> Real:
     """Return how far tissue is missed on average, ``(N,)`` mm; NaN where no pixel counts.
 
-    ``where`` ``(N, H, W)`` bool are the pixels that count; ``mm`` is a pixel's edge, ``(N,)``, or
-    ``(N, 2)`` across and down.
+    ``where`` ``(N, H, W)`` bool; ``mm`` is a pixel's edge, ``(N,)`` or ``(N, 2)`` (across, down).
     """
     u, v = np.asarray(fields, float), np.asarray(truth, float)
     size = np.asarray(mm, float).reshape(len(u), 1, 1, -1)
@@ -523,11 +521,7 @@ def moved(points: ArrayLike, field: ArrayLike) -> Real:
 
 
 def longitudinal(before: ArrayLike, after: ArrayLike) -> float:
-    """Return the strain of a line of tissue in %, ``100 (L - L_0) / L_0``: below 0 it shortens.
-
-    A healthy left ventricle shortens by about 20 % (Lang et al. 2015,
-    doi:10.1016/j.echo.2014.10.003). Pixels are square.
-    """
+    """Return the strain of a line of tissue in %: below 0 it shortens (Lang et al. 2015)."""
     L_0, L = (np.hypot(*np.diff(np.asarray(p, float), axis=0).T).sum() for p in (before, after))
     return float(100 * (L - L_0) / L_0)
 

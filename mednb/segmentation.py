@@ -62,10 +62,7 @@ def tversky(
 
 
 def dice_loss(truth: Any, logits: Any, smooth: float = 0.5) -> Any:
-    """Return 1 - (2 sum pg + 1) / (sum p + sum g + 1), the mean over all classes but 0.
-
-    Milletari et al., 3DV 2016, arXiv:1606.04797. (Keras' pools all images of a batch.)
-    """
+    """Return 1 - (2 sum pg + 1) / (sum p + sum g + 1); Milletari et al., arXiv:1606.04797."""
     return tversky(truth, logits, 0.5, 0.5, smooth)
 
 
