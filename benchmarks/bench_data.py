@@ -66,6 +66,7 @@ def child(way: str, folder: str) -> dict[str, float]:
         with path.open("rb") as f:
             md5 = hashlib.file_digest(f, lambda: hashlib.md5(usedforsecurity=False))
         about[f"MD5_{SIZE}"] = md5.hexdigest()
+        about["n_samples"] = COUNTS
         medmnist.info = lambda: {NAME: about}  # type: ignore[assignment]
         start = time.perf_counter()
         ds = data.load(NAME, root=folder, size=SIZE)

@@ -270,9 +270,9 @@ def lesions(table: Table, networks: dict[str, keras.Model]) -> None:
 
 def speckle(table: Table) -> None:
     """Despeckling: filters, a network with clean targets, and one with speckled targets."""
-    from mednb.data import looks
+    from mednb.data import simulated
 
-    parts = {part: looks.load(part) for part in looks.SPLITS}
+    parts = {part: simulated.split("looks", part) for part in ("train", "val", "test")}
     val, test = (
         reconstruction.pairs(parts[p], target="mean", seed=0, looks=1) for p in ("val", "test")
     )

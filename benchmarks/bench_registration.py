@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from table import record
 
 import mednb
-from mednb.data import pairs
+from mednb.data import simulated
 from mednb.metrics.intervals import Estimate
 from mednb.registration import (
     METHODS,
@@ -68,7 +68,7 @@ Field = NDArray[np.float32]
 def main() -> None:
     """Make every table, write the JSON file, and record the times."""
     mednb.setup()
-    train, val, test = (pairs.beats(n, seed=seed) for n, seed in SPLITS.values())
+    train, val, test = (simulated.split("beats", n=n, seed=seed) for n, seed in SPLITS.values())
     twice = both_ways(train)
     rows: list[dict[str, Any]] = []
     models, classics, against = {}, {}, []
@@ -132,7 +132,7 @@ def _row(arm: str, seed: int, fields: Field, split: Split) -> dict[str, Any]:
 
 
 def _visits() -> list[dict[str, Any]]:
-    train, test = (pairs.visits(n, seed=seed) for n, seed in VISITS.values())
+    train, test = (simulated.split("visits", n=n, seed=seed) for n, seed in VISITS.values())
     methods: dict[str, Callable[[], Field]] = {
         name: lambda name=name: search(METHODS[name], test.images)
         for name in ("identity", "ECC affine", "Farneback", "DIS", "B-spline")
@@ -156,7 +156,7 @@ def _growth(fields: Field, test: Split) -> dict[str, list[float]]:
 
 
 def _modalities(train: Split, test: Split) -> list[dict[str, Any]]:
-    learn, judge = (pairs.modalities(s, seed=seed) for s, seed in ((train, 721), (test, 723)))
+    learn, judge = (simulated.modalities(s, seed=seed) for s, seed in ((train, 721), (test, 723)))
     rows = []
     for metric in ("mse", "mi"):
         fields = search(partial(rigid, metric=metric), judge.images)

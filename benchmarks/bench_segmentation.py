@@ -29,7 +29,7 @@ from table import record
 
 import mednb
 from mednb import data, segmentation
-from mednb.data import scanned
+from mednb.data import simulated
 from mednb.errors import DownloadError
 from mednb.metrics.intervals import mean_of_cases
 from mednb.metrics.overlap import dice, evaluate
@@ -130,7 +130,9 @@ def lesion_figures(split: Split, said: NDArray[np.uint8]) -> dict[str, list[floa
 def hearts(part: str, scanner: str | tuple[str, ...]) -> Split:
     """Return some frames of simulated hearts with their masks."""
     n, frames, seed = HEARTS[part]
-    return scanned.draw_frames(scanned.load(n, seed=seed, scanner=scanner), frames, seed=0)
+    return simulated.draw_frames(
+        simulated.split("scanned", n=n, seed=seed, scanner=scanner), frames, seed=0
+    )
 
 
 def scanners(seed: int, part: str = "scanners") -> Iterator[dict[str, Any]]:
@@ -174,9 +176,9 @@ def scanners(seed: int, part: str = "scanners") -> Iterator[dict[str, Any]]:
 
 def patient(model: Any, cine: Clip) -> list[float]:
     """Return the ejection fraction of a film over views: median, 5th and 95th percentile, in %."""
-    film = scanned.as_phantom(cine)
+    film = simulated.as_phantom(cine)
     looked = segmentation.look(model, film, views=VIEWS, seed=0, alike=len(film))
-    curves = volumes(looked.said == CAVITY, scanned.SPACING_MM)
+    curves = volumes(looked.said == CAVITY, simulated.SPACING_MM)
     efs = [ejection(np.maximum(v, 1e-9)).ef for v in curves]
     return [float(np.percentile(efs, q)) for q in (50, 5, 95)]
 

@@ -23,7 +23,7 @@ from table import record
 
 import mednb
 from mednb import data, segmentation, sequences
-from mednb.data import scanned
+from mednb.data import simulated
 from mednb.metrics import classification, intervals
 from mednb.metrics.agreement import agreement
 from mednb.metrics.overlap import dice
@@ -194,11 +194,15 @@ def scanners(seed: int) -> Iterator[dict[str, Any]]:
     """Yield the overlap with the true cavity on every scanner, for every arm."""
     n_train, n_test, frames = SCANNED
     tests = {
-        where: scanned.draw_frames(scanned.load(n_test, seed=900, scanner=name), frames, seed=0)
+        where: simulated.draw_frames(
+            simulated.split("scanned", n=n_test, seed=900, scanner=name), frames, seed=0
+        )
         for where, name in JUDGED.items()
     }
     for arm, names in ARMS.items():
-        plain = scanned.draw_frames(scanned.load(n_train, seed=901, scanner=names), frames, seed=0)
+        plain = simulated.draw_frames(
+            simulated.split("scanned", n=n_train, seed=901, scanner=names), frames, seed=0
+        )
         for augmented in (False, True):
             start = time.process_time()
             images, masks, _ = jitter(plain.images, plain.masks, seed=seed)

@@ -427,7 +427,7 @@ def growth(fields: ArrayLike, masks: ArrayLike) -> Real:
 def per_case(fields: ArrayLike, pairs: Split) -> dict[str, Real]:
     """Return what a registration is worth, pair by pair, ``(N,)`` each.
 
-    ``pairs`` from :mod:`mednb.data.pairs`. Dice of the moving mask pulled back (the true field
+    ``pairs`` from :mod:`mednb.data.simulated`. Dice of the moving mask pulled back (the true field
     itself stays below 1: masks have pixels); the error in the wall in mm; folded pixels in %.
     """
     truth, masks = pairs.targets or {}, pairs.masks

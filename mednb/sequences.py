@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from mednb.data.scanned import SPACING_MM, as_phantom
+from mednb.data.simulated import SPACING_MM, as_phantom
 from mednb.errors import DataError
 from mednb.metrics.ventricle import disc_volume, largest_part
 from mednb.models import rnn

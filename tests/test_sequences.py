@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mednb import sequences
-from mednb.data import scanned
+from mednb.data import simulated
 from mednb.errors import DataError, LeakageError, ShapeError, UnknownNameError
 from mednb.models import rnn
 from mednb.types import Clip, Split
@@ -186,18 +186,18 @@ def sector(mm=(0.8, 1.0), t=4):
 
 
 def test_the_probe_lies_at_the_top_and_millimetres_stay():
-    film = scanned.as_phantom(sector())
+    film = simulated.as_phantom(sector())
     assert film.shape == (4, 64, 64, 1)
     assert film.max() == 255
     dark = (film[0, ..., 0] > 20) & (film[0, ..., 0] < 120)  # the disc within the bright sector
     places = np.argwhere(dark[20:40])
     row, column = places.mean(axis=0) + np.array([20, 0])
-    assert row * scanned.SPACING_MM == pytest.approx(70, abs=2.5)
+    assert row * simulated.SPACING_MM == pytest.approx(70, abs=2.5)
     assert column == pytest.approx(31.5, abs=1)
-    assert len(places) * scanned.SPACING_MM**2 == pytest.approx(np.pi * 20**2, rel=0.25)
-    lower = scanned.as_phantom(sector(), shift=(0, 3))
+    assert len(places) * simulated.SPACING_MM**2 == pytest.approx(np.pi * 20**2, rel=0.25)
+    lower = simulated.as_phantom(sector(), shift=(0, 3))
     np.testing.assert_allclose(lower[:, 3:], film[:, :-3], atol=2)
-    assert scanned.as_phantom(sector(), gamma=0.6).mean() > film.mean()
+    assert simulated.as_phantom(sector(), gamma=0.6).mean() > film.mean()
 
 
 def test_curves_of_every_model_and_view():
@@ -228,6 +228,6 @@ def test_errors_teach():
     with pytest.raises(UnknownNameError, match="gru"):
         rnn.sequence_head("grue", T, F)
     with pytest.raises(DataError, match="spacing_mm None"):
-        scanned.as_phantom(Clip(sector().frames))
+        simulated.as_phantom(Clip(sector().frames))
     with pytest.raises(DataError, match="black"):
-        scanned.as_phantom(Clip(np.zeros_like(sector().frames), spacing_mm=(1.0, 1.0)))
+        simulated.as_phantom(Clip(np.zeros_like(sector().frames), spacing_mm=(1.0, 1.0)))

@@ -113,7 +113,7 @@ def _start_runtime() -> tuple[dict[str, Any], Problem | None]:
 def _data_layer() -> tuple[Any, Problem | None]:
     """Import what is asked about data here, so that a broken installation is reported too."""
     try:
-        return importlib.import_module("mednb.data.folder"), None
+        return importlib.import_module("mednb.data.store"), None
     except ImportError as error:
         return None, Problem(
             f"mednb's data layer does not import: {error}",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mednb.data.deidentify import LOSSY_CHANGE, Box, box_of, clean, overlap, sector
 from mednb.data.grey import grey_if_equal
-from mednb.data.memory import check_size
+from mednb.data.store import check_size
 from mednb.errors import DataError, UnknownNameError
 from mednb.types import Clip
 

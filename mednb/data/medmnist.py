@@ -12,19 +12,18 @@ Used first in notebook 02.
 import ast
 import importlib.util
 import os
-from collections import Counter
+import zipfile
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mednb.data.arrays import Images, read_array, read_images
-from mednb.data.download import RemoteFile
-from mednb.data.files import obtain
+from mednb.data import store
 from mednb.errors import DataError, MednbError
-from mednb.types import Dataset, Split
+from mednb.types import Dataset, Split, content_digests
 
 __all__ = ["info", "load", "sizes", "task"]
 
@@ -35,6 +34,8 @@ _TASKS = {
     "multi-label, binary-class": "multi-label",
     "ordinal-regression": "ordinal",
 }
+#: Bytes unpacked at a time.
+_BLOCK = 16 * 2**20
 
 
 @cache
@@ -107,18 +108,45 @@ def load(name: str, *, root: str | os.PathLike[str] | None = None, size: int = 2
         raise DataError(
             f"Expected size for {name} among {', '.join(map(str, sizes(name)))}. Received: {size}."
         )
-    file = _remote(name, size)
-    path = obtain(file, subfolder="medmnist", root=root)
-    members = [f"{split}_images" for split in reversed(_SPLITS)]
-    parts = read_images(path, members, key=str(file.md5))
-    labels = {s: _labels(path, s, about, task(name)) for s in _SPLITS}
-    splits = {s: _split(name, s, parts[f"{s}_images"], labels[s], size) for s in _SPLITS}
+    suffix, axes = "" if size == 28 else f"_{size}", 3 if name.endswith("3d") else 2
+    pixels = (*[size] * axes, about["n_channels"])
+    rows = {s: int(about["n_samples"][s]) for s in _SPLITS}
+    columns = len(about["label"]) if task(name) == "multi-label" else 1
+    file = store.RemoteFile(
+        name=f"{name}{suffix}.npz",
+        title=f"{about['python_class']}, {' x '.join([str(size)] * axes)} pixels",
+        folder="medmnist",
+        url=about[f"url{suffix}"],
+        md5=about[f"MD5{suffix}"],
+        license=about["license"],
+        most_bytes=sum(rows.values()) * (prod(pixels) + 8 * columns) + 2**16,
+    )
+    path = store.obtain(file, root=root)
+
+    def unpack(folder: Path | None) -> dict[str, NDArray[Any]]:
+        return _unpack(path, rows, pixels, folder)
+
+    if sum(rows.values()) * prod(pixels) <= store.IN_MEMORY:
+        arrays = unpack(None)
+    else:
+        arrays = store.keep(f"{name}{suffix}", {"file": file.md5}, unpack, root=root)
+    labels = _labels(
+        path, rows, columns, 1 if task(name) == "multi-label" else len(about["label"]) - 1
+    )
     classes = tuple(about["label"][str(i)] for i in range(len(about["label"])))
+    parts: dict[str, Any] = {}
+    for s in _SPLITS:
+        kept = np.flatnonzero(arrays[f"{s}_kept"])
+        if not len(kept):
+            raise DataError(
+                f"Expected images in {s} of {name} that stand in no later split. Received: none."
+            )
+        groups = np.array([f"{name}-{s}-{row}" for row in kept])
+        part = Split(arrays[f"{s}_images"][: len(kept)], labels[s][kept], groups)
+        parts[s] = part.with_digests(arrays[f"{s}_digests"][kept])
     return Dataset(
         name=name,
-        train=splits["train"],
-        val=splits["val"],
-        test=splits["test"],
+        **parts,
         classes=classes,
         task=task(name),
         positive=classes[1] if task(name) == "binary" else None,
@@ -126,103 +154,82 @@ def load(name: str, *, root: str | os.PathLike[str] | None = None, size: int = 2
         source=f"MedMNIST v2 (Yang et al., Sci Data 2023), {file.url.partition('?')[0]}",
         description=about["description"].partition(". ")[0].rstrip(".") + ".",
         unit="image (no patient ids are published)",
-        notes=_notes({s: parts[f"{s}_images"] for s in _SPLITS}, labels),
+        notes=tuple(_notes(arrays, labels)),
     )
 
 
-def _remote(name: str, size: int) -> RemoteFile:
-    about = info()[name]
-    suffix = "" if size == 28 else f"_{size}"
-    axes = 3 if name.endswith("3d") else 2
-    pixels = sum(about["n_samples"].values()) * size**axes * about["n_channels"]
-    return RemoteFile(
-        name=f"{name}{suffix}.npz",
-        title=f"{about['python_class']}, {' x '.join([str(size)] * axes)} pixels",
-        url=about[f"url{suffix}"],
-        md5=about[f"MD5{suffix}"],
-        license=about["license"],
-        most_bytes=pixels,
-    )
+def _unpack(
+    path: Path, rows: dict[str, int], pixels: tuple[int, ...], folder: Path | None
+) -> dict[str, NDArray[Any]]:
+    """Read block by block; images that stand in a later split are left out.
+
+    For each split ``images``, of which the first rows hold those kept; and of all published rows
+    ``digests``, and ``kept``.
+    """
+    out: dict[str, NDArray[Any]] = {}
+    seen: set[bytes] = set()
+    with store.door(path, "a whole .npz file"), zipfile.ZipFile(path) as archive:
+        for split in reversed(_SPLITS):
+            n, name = rows[split], f"{split}_images"
+            images = store.empty(folder, name, (n, *pixels))
+            digests, kept = np.zeros(n, "S32"), np.zeros(n, bool)
+            with store.member(archive, name) as (f, shape, dtype):
+                grey = (n, *pixels[:-1]) if pixels[-1] == 1 else None
+                if dtype != np.uint8 or shape not in ((n, *pixels), grey):
+                    raise DataError(
+                        f"Expected {name} in {path.name} as uint8 of shape {(n, *pixels)}. "
+                        f"Received: {dtype}, shape {shape}."
+                    )
+                step = max(1, _BLOCK // prod(pixels))
+                for start in range(0, n, step):
+                    count = min(step, n - start)
+                    block = np.frombuffer(f.read(count * prod(pixels)), np.uint8)
+                    block = block.reshape(count, *pixels)
+                    here = slice(start, start + count)
+                    digests[here] = content_digests(block)
+                    kept[here] = [digest not in seen for digest in digests[here].tolist()]
+                    done = int(kept[:start].sum())
+                    images[done : done + int(kept[here].sum())] = block[kept[here]]
+            seen.update(digests.tolist())
+            out |= {name: images, f"{split}_digests": digests, f"{split}_kept": kept}
+    return out
 
 
-def _split(name: str, split: str, part: Images, labels: NDArray[np.int64], size: int) -> Split:
-    axes = 3 if name.endswith("3d") else 2
-    channels = info()[name]["n_channels"]
-    published = part.images.shape[1:]
-    grey = (size,) * axes
-    if published not in ((*grey, channels), grey if channels == 1 else None):
-        raise DataError(
-            f"Expected {split} images of {name} of shape {(*grey, channels)}. "
-            f"Received: {published}."
-        )
-    n = len(part.rows) + len(part.dropped)
-    if len(labels) != n:
-        raise DataError(f"Expected {n} labels in {split} of {name}. Received: {len(labels)}.")
-    if not len(part.rows):
-        raise DataError(
-            f"Expected images in {split} of {name} that stand in no later split. Received: none."
-        )
-    return Split(
-        images=part.images.reshape(-1, *grey, channels),
-        labels=labels[part.rows],
-        groups=np.array([f"{name}-{split}-{row}" for row in part.rows]),
-    ).with_digests(part.digests)
-
-
-def _labels(path: Path, split: str, about: dict[str, Any], task_: str) -> NDArray[np.int64]:
+def _labels(
+    path: Path, rows: dict[str, int], columns: int, most: int
+) -> dict[str, NDArray[np.int64]]:
     """Return ``(N,)`` int64 class numbers, or ``(N, L)`` of 0 and 1; refuse unnamed classes."""
-    raw = read_array(path, f"{split}_labels")
-    many = len(about["label"])
-    columns = many if task_ == "multi-label" else 1
-    if raw.dtype.kind not in "iu" or raw.ndim != 2 or raw.shape[1] != columns:
-        raise DataError(
-            f"Expected {split}_labels in {path.name} of integers, shape (N, {columns}). "
-            f"Received: {raw.dtype}, shape {raw.shape}."
-        )
-    most = 1 if task_ == "multi-label" else many - 1
-    if raw.size and not 0 <= int(raw.min()) <= int(raw.max()) <= most:
-        raise DataError(
-            f"Expected {split}_labels in {path.name} between 0 and {most}. "
-            f"Received: {raw.min()} to {raw.max()}."
-        )
-    labels = raw.astype(np.int64)
-    return labels if task_ == "multi-label" else labels[:, 0]
+    raw = store.read_npz(path, {f"{s}_labels": ("iu", 2) for s in _SPLITS})
+    out = {}
+    for s in _SPLITS:
+        found = raw[f"{s}_labels"]
+        if found.shape != (rows[s], columns) or not 0 <= found.min() <= found.max() <= most:
+            raise DataError(
+                f"Expected {s}_labels in {path.name} between 0 and {most}, shape "
+                f"{(rows[s], columns)}. Received: {found.min()} to {found.max()}, {found.shape}."
+            )
+        out[s] = found.astype(np.int64) if columns > 1 else found[:, 0].astype(np.int64)
+    return out
 
 
-def _notes(parts: dict[str, Images], labels: dict[str, NDArray[np.int64]]) -> tuple[str, ...]:
+def _notes(arrays: dict[str, NDArray[Any]], labels: dict[str, NDArray[np.int64]]) -> list[str]:
     """Say how many images stood in two splits, how many of them contradict, what was done."""
     notes = []
     for i, split in enumerate(_SPLITS):
-        part = parts[split]
+        digests, kept = arrays[f"{split}_digests"], arrays[f"{split}_kept"]
         for later in reversed(_SPLITS[i + 1 :]):
-            notes += _overlap_note(split, later, part, labels[split], parts[later], labels[later])
-        twice = sum(n - 1 for n in Counter(part.digests.tolist()).values() if n > 1)
-        if twice:
+            theirs: dict[bytes, set[bytes]] = {}
+            for digest, label in zip(arrays[f"{later}_digests"], labels[later], strict=True):
+                theirs.setdefault(digest, set()).add(label.tobytes())
+            hits = [row for row in np.flatnonzero(~kept) if digests[row] in theirs]
+            against = sum(labels[split][r].tobytes() not in theirs[digests[r]] for r in hits)
+            if hits:
+                conflict = f", {against} of them under a contradictory label" if against else ""
+                notes.append(
+                    f"{len(hits)} published image(s) of {split} also stand in {later}{conflict}: "
+                    f"left out of {split}, which is why it is shorter than the official "
+                    f"{len(kept)}."
+                )
+        if twice := int(kept.sum()) - len(np.unique(digests[kept])):
             notes.append(f"{twice} image(s) of {split} are copies of another one there (kept).")
-    return tuple(notes)
-
-
-def _overlap_note(
-    split: str,
-    later: str,
-    part: Images,
-    labels: NDArray[np.int64],
-    other: Images,
-    other_labels: NDArray[np.int64],
-) -> list[str]:
-    known: dict[bytes, set[bytes]] = {}
-    for digest, row in zip(other.digests.tolist(), other.rows, strict=True):
-        known.setdefault(digest, set()).add(other_labels[row].tobytes())
-    hits = [
-        (row, known[digest])
-        for row, digest in zip(part.dropped, part.dropped_digests.tolist(), strict=True)
-        if digest in known
-    ]
-    if not hits:
-        return []
-    against = sum(labels[row].tobytes() not in theirs for row, theirs in hits)
-    conflict = f", {against} of them under a contradictory label" if against else ""
-    return [
-        f"{len(hits)} published image(s) of {split} also stand in {later}{conflict}: left out of "
-        f"{split}, which is why it is shorter than the official {len(labels)}."
-    ]
+    return notes

@@ -7,36 +7,27 @@ Nature Methods 16:1247 (2019), doi:10.1038/s41592-019-0612-7. Used in notebook 0
 """
 
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mednb.data.folder import offline, places
-from mednb.errors import DataError, DownloadError, OfflineError, ShapeError
+from mednb.data import store
+from mednb.errors import DataError, DownloadError, OfflineError
 from mednb.types import Dataset, Split, content_digests
 
-__all__ = ["CLASSES", "LICENSE", "TASK", "load", "read_folder"]
+__all__ = ["LICENSE", "load"]
 
 LICENSE = "CC0 (public domain)"
-TASK = "binary"
-#: Class names; the position is the label.
-CLASSES = ("dark background", "bright background")
 _SOURCE = "https://bbbc.broadinstitute.org/BBBC038"
 #: One file with arrays images (N, H, W) uint8, instance_masks (N, H, W) and image_ids (N,).
 _FILE = "nuclei_dsb2018_256_gray.npz"
 _FOLDERS = ("nuclei", "stage1_train", "BBBC038", "")
 #: Edge of the square that is cut out of every image, pixels of the microscope.
 _EDGE = 256
-#: Shares of the images, and the seed of the draw.
-_SHARES = {"train": 0.6, "val": 0.15, "test": 0.25}
-_SEED = 2018
-
-Grey = NDArray[np.uint8]
-Instances = NDArray[np.uint16]
+#: Shares of the images in train and val, and the seed of the draw.
+_SHARES, _SEED = (0.6, 0.15), 2018
 
 
 def load(*, root: str | os.PathLike[str] | None = None, size: int = 128) -> Dataset:
@@ -45,9 +36,9 @@ def load(*, root: str | os.PathLike[str] | None = None, size: int = 128) -> Data
     Parameters
     ----------
     root
-        Folder that holds ``nuclei/nuclei_dsb2018_256_gray.npz``, or the published folders (see
-        :func:`read_folder`) in ``stage1_train``, ``BBBC038`` or ``nuclei``; default
-        ``MEDNB_DATA``, else the user's cache folder.
+        Folder that holds ``nuclei/nuclei_dsb2018_256_gray.npz``, or the published folders
+        (``<id>/images/<id>.png``, ``<id>/masks/*.png``) in ``stage1_train``, ``BBBC038`` or
+        ``nuclei``; default ``MEDNB_DATA``, else the user's cache folder.
     size
         Edge length in pixels, 256 divided by a whole number: 256 px of the microscope are averaged
         down to it.
@@ -79,20 +70,20 @@ def load(*, root: str | os.PathLike[str] | None = None, size: int = 128) -> Data
     ]
     if len(keep) < len(ids):
         notes.append(f"{len(ids) - len(keep)} picture(s) that occur twice: one copy kept.")
-    images, instances, ids = images[keep], instances[keep], ids[keep]
-    if len(ids) < 4:
-        raise DataError(f"Expected at least 4 different pictures. Received: {len(ids)}.")
-    order = np.random.default_rng(_SEED).permutation(len(ids))
-    ends = np.cumsum([max(1, round(_SHARES[s] * len(ids))) for s in ("train", "val")])
-    rows = dict(zip(_SHARES, np.split(order, ends), strict=True))
-    parts = {s: _split(images[r], instances[r], ids[r], size) for s, r in rows.items()}
+    if len(keep) < 4:
+        raise DataError(f"Expected at least 4 different pictures. Received: {len(keep)}.")
+    order = keep[np.random.default_rng(_SEED).permutation(len(keep))]
+    ends = np.cumsum([max(1, round(share * len(keep))) for share in _SHARES])
+    train, val, test = (
+        _split(images[rows], instances[rows], ids[rows], size) for rows in np.split(order, ends)
+    )
     return Dataset(
         name="nuclei",
-        train=parts["train"],
-        val=parts["val"],
-        test=parts["test"],
-        classes=CLASSES,
-        task=TASK,
+        train=train,
+        val=val,
+        test=test,
+        classes=("dark background", "bright background"),
+        task="binary",
         positive=None,
         license=LICENSE,
         source=f"2018 Data Science Bowl, BBBC038v1 (Caicedo et al. 2019), {_SOURCE}",
@@ -102,30 +93,43 @@ def load(*, root: str | os.PathLike[str] | None = None, size: int = 128) -> Data
     )
 
 
-def read_folder(folder: str | os.PathLike[str]) -> tuple[Grey, Instances, NDArray[np.str_]]:
-    """Read the layout that BBBC038 is published in, a folder a picture.
+def _find(root: str | os.PathLike[str] | None) -> tuple[NDArray[Any], ...]:
+    """Return grey images and nuclei numbered from 1, ``(N, 256, 256)``, and the ids."""
+    for place in store.places(root, _FOLDERS):
+        if (place / _FILE).is_file():
+            return _read_archive(place / _FILE)
+        # Of all places only those with the published layout; the data folder holds much else.
+        cases = sorted(p for p in place.glob("*") if (p / "masks").is_dir())
+        if cases:
+            return _read_folders(cases)
+    kind = OfflineError if store.offline() else DownloadError
+    raise kind(
+        "The nuclei are not on this machine (2018 Data Science Bowl, BBBC038v1, about 80 MB). "
+        f"Licence {LICENSE}. Get stage1_train.zip from {_SOURCE}, unpack it into a folder "
+        "stage1_train, and set MEDNB_DATA to the folder that holds it."
+    )
 
-    ``<id>/images/<id>.png`` is the picture, ``<id>/masks/*.png`` hold one nucleus each (255
-    inside). The middle 256 x 256 pixels are taken; what is smaller gets a black border.
 
-    Returns
-    -------
-    tuple
-        Grey images ``(N, 256, 256)`` uint8, nuclei numbered from 1 ``(N, 256, 256)`` uint16, and
-        the ids. A pixel in two masks goes to the one whose file name comes last.
-
-    Raises
-    ------
-    DataError
-        When there is no picture, one cannot be read, or a mask is not of its picture's size.
-    """
-    base = Path(folder)
-    cases = sorted(p for p in base.iterdir() if (p / "images").is_dir()) if base.is_dir() else []
-    if not cases:
+def _read_archive(path: Path) -> tuple[NDArray[Any], ...]:
+    wanted = {"images": ("u", 3), "instance_masks": ("iu", 3), "image_ids": ("U", 1)}
+    images, instances, ids = store.read_npz(path, wanted).values()
+    shape = (len(ids), _EDGE, _EDGE)
+    numbers = instances.size and instances.min() >= 0 and instances.max() < 2**16
+    if images.shape != shape or instances.shape != shape or images.dtype != np.uint8 or not numbers:
         raise DataError(
-            "Expected folders <id>/images and <id>/masks. Received: none here. Unpack "
-            "stage1_train.zip into a folder of that name."
+            f"Expected images uint8 and masks numbered from 0 to 65535, both {shape}, in "
+            f"{path.name}. Received: {images.shape} {images.dtype} and {instances.shape} "
+            f"{instances.dtype}."
         )
+    return images, instances.astype(np.uint16), ids
+
+
+def _read_folders(cases: list[Path]) -> tuple[NDArray[Any], ...]:
+    """Read the published layout: one mask a nucleus, 255 inside.
+
+    The middle 256 x 256 pixels are taken; what is smaller gets a black border. A pixel in two masks
+    goes to the one whose file name comes last.
+    """
     images = np.zeros((len(cases), _EDGE, _EDGE), np.uint8)
     instances = np.zeros((len(cases), _EDGE, _EDGE), np.uint16)
     for i, case in enumerate(cases):
@@ -134,64 +138,21 @@ def read_folder(folder: str | os.PathLike[str]) -> tuple[Grey, Instances, NDArra
         for k, path in enumerate(sorted((case / "masks").glob("*.png")), start=1):
             mask = _read(path)
             if mask.shape != image.shape:
-                raise ShapeError(
+                raise DataError(
                     f"Expected masks of the size of their picture, {image.shape}. "
-                    f"Received: {mask.shape} in {case.name}."
+                    f"Received: {mask.shape} in {store.plain(case.name)}."
                 )
             number[mask > 127] = k
         images[i], instances[i] = _middle(image), _middle(number)
     return images, instances, np.array([case.name for case in cases])
 
 
-def _find(
-    root: str | os.PathLike[str] | None,
-) -> tuple[Grey, Instances, NDArray[np.str_]]:
-    for place in places(root, _FOLDERS):
-        if (place / _FILE).is_file():
-            return _read_archive(place / _FILE)
-        # Of all places only those with the published layout; the data folder holds much else.
-        if place.is_dir() and any((p / "masks").is_dir() for p in place.iterdir()):
-            return read_folder(place)
-    kind = OfflineError if offline() else DownloadError
-    raise kind(
-        "The nuclei are not on this machine (2018 Data Science Bowl, BBBC038v1, about 80 MB). "
-        f"Licence {LICENSE}. Get stage1_train.zip from {_SOURCE}, unpack it into a folder "
-        "stage1_train, and set MEDNB_DATA to the folder that holds it."
-    )
+def _read(path: Path) -> NDArray[np.uint8]:
+    from PIL import Image
 
-
-def _read_archive(path: Path) -> tuple[Grey, Instances, NDArray[np.str_]]:
-    try:
-        with path.open("rb") as f, np.load(f, allow_pickle=False) as archive:
-            images, instances = archive["images"], archive["instance_masks"]
-            ids = archive["image_ids"]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"Expected arrays images, instance_masks and image_ids in {path.name}. "
-            f"Received: {type(error).__name__}. Copy the file again."
-        ) from error
-    shape = (len(ids), _EDGE, _EDGE)
-    if images.shape != shape or instances.shape != shape or images.dtype != np.uint8:
-        raise DataError(
-            f"Expected images and masks {shape} in {path.name}. Received: {images.shape} "
-            f"{images.dtype} and {instances.shape}."
-        )
-    return images, instances.astype(np.uint16), ids.astype(str)
-
-
-def _read(path: Path) -> Grey:
-    """Read a PNG as grey."""
-    # Not cv2.imread, which cannot open paths with letters beyond ASCII everywhere.
-    try:
-        grey = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
-    except (OSError, cv2.error):
-        grey = None
-    if grey is None:
-        raise DataError(
-            f"Expected a PNG picture {path.parent.parent.name}/{path.parent.name}/{path.name}. "
-            "Received: none that can be read. Unpack the archive again."
-        )
-    return np.asarray(grey, np.uint8)
+    with store.door(path, "a PNG picture"), Image.open(path, formats=["PNG"]) as image:
+        store.check_size((1, image.height, image.width), 4, name=path.name)
+        return np.asarray(image.convert("L"), dtype=np.uint8)
 
 
 def _middle(picture: NDArray[Any]) -> NDArray[Any]:
@@ -202,7 +163,7 @@ def _middle(picture: NDArray[Any]) -> NDArray[Any]:
     return np.pad(cut, ((down // 2, down - down // 2), (right // 2, right - right // 2)))
 
 
-def _split(images: Grey, instances: Instances, ids: NDArray[np.str_], size: int) -> Split:
+def _split(images: Any, instances: Any, ids: Any, size: int) -> Split:
     step = _EDGE // size
     n = len(images)
     small = images.reshape(n, size, step, size, step).mean(axis=(2, 4))

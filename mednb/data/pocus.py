@@ -10,20 +10,18 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mednb.data.folder import places
+from mednb.data import store
+from mednb.data.films import Film, frames_around, prepare, square
 from mednb.data.grey import to_grey
-from mednb.data.sequences import Fit, key_of, prepare, rows_of, take_frames, window
-from mednb.data.tables import Row, read_table
 from mednb.data.video import read_video
 from mednb.errors import DataError, DownloadError, LeakageError
-from mednb.types import Dataset, Split
+from mednb.types import Dataset
 
 __all__ = ["CLASSES", "LICENSE", "LICENSES", "load", "split_patients"]
 
@@ -33,35 +31,14 @@ LICENSE = "Creative Commons, per film"
 LICENSES = ("CC0", "CC BY", "CC BY-SA", "CC BY-NC", "CC BY-NC-SA", "CC BY-ND", "CC BY-NC-ND")
 _SOURCE = "https://github.com/jannisborn/covid19_ultrasound"
 _FOLDERS = ("pocus_lung", "pocus", "covid19_ultrasound", "covid19_pocus_ultrasound", ".")
-_SPLITS = ("train", "val", "test")
+_TABLES = ("labels.csv", "data/dataset_metadata.csv", "dataset_metadata.csv")
 #: Share of the cases of each class.
 _SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 #: What file names begin with.
 _PREFIXES = {"reg": 0, "cov": 1, "pneu": 2, "vir": 3}
-_LABELS = {name.lower(): i for i, name in enumerate(CLASSES)}
-_STILLS = (".jpg", ".jpeg", ".png")
-_KINDS = (*_STILLS, ".gif", ".mp4", ".avi", ".mov", ".mpeg", ".mpg")
-_COLUMNS = ("file", "label", "licence", "patient")
-#: The columns of the public repository's table, and what they are called here.
-_PUBLIC = {
-    "Filename": "file",
-    "Label": "label",
-    "License": "licence",
-    "InThisRepo": "here",
-    "Patient ID / Name": "patient",
-}
-
-
-@dataclass(frozen=True)
-class _Case:
-    path: Path
-    label: int
-    licence: str
-    patient: str
-    split: str
-    probe: str
-    fps: float
-    source: str
+_FILMS = (".gif", ".mp4", ".avi", ".mov", ".mpeg", ".mpg")
+#: The columns of the public repository's table, and what they are called in ours.
+_PUBLIC = {"filename": "file", "license": "licence", "patient id / name": "patient"}
 
 
 def load(
@@ -70,12 +47,8 @@ def load(
     size: int = 112,
     frames: int = 32,
     period: int = 2,
-    licenses: Sequence[str] = LICENSES,
-    stills: bool = False,
-    uncertain: bool = False,
-    skip_broken: bool = False,
 ) -> Dataset:
-    """Load the films whose licence is among ``licenses``, split by patient.
+    """Load the films whose licence is among :data:`LICENSES`, split by patient.
 
     Parameters
     ----------
@@ -90,14 +63,6 @@ def load(
     frames, period
         Length of a clip and the step through the film, around its middle. A film shorter than that
         ends in black frames.
-    licenses
-        Names without version, such as ``("CC0", "CC BY")``; other films are left out.
-    stills
-        Also load pictures, as films of one frame.
-    uncertain
-        Also load films that stand in a folder ``label_uncertain``.
-    skip_broken
-        Leave out files that are missing or cannot be read, and say so in the notes.
 
     Returns
     -------
@@ -112,7 +77,7 @@ def load(
     DownloadError
         When the set is not on this machine.
     DataError
-        When the table lacks a column, or a file is missing, corrupt or cut off.
+        When the table lacks a column, or a film is missing, corrupt or cut off.
     LeakageError
         When the table has a column ``split`` that puts a patient into two.
 
@@ -121,57 +86,49 @@ def load(
     Where the table does not name a patient, all films of one source count as one patient. See
     :func:`split_patients` for the split.
     """
-    table = _find(root)
-    folder = table.parent
-    cases, notes = _cases(table, licenses, stills=stills, uncertain=uncertain)
-    absent = [case for case in cases if not case.path.is_file()]
-    if absent and not skip_broken:
-        raise DataError(
-            f"Expected {len(cases)} files beside {table.name}. Received: {len(absent)} are "
-            f"missing, the first is {absent[0].path.relative_to(folder).as_posix()}. Copy them "
-            f"there, or go on with those that are there: mednb.data.pocus.load(skip_broken=True)."
+    table = next(
+        (t for p in store.places(root, _FOLDERS) for t in map(p.joinpath, _TABLES) if t.is_file()),
+        None,
+    )
+    if table is None:
+        raise DownloadError(
+            f"The POCUS lung films are not on this machine (about 200 films, the whole repository "
+            f"is 578 MB; licences differ, mostly CC BY-NC 4.0). Get a copy of {_SOURCE} and set "
+            f"MEDNB_DATA to the folder that holds it."
         )
-    if absent:
-        notes.append(f"{len(absent)} file(s) listed but not there: left out.")
-        cases = [case for case in cases if case.path.is_file()]
-    if not cases:
+    films, left = _films(table, period)
+    notes = [f"{n} row(s) {why}: left out." for why, n in sorted(left.items())]
+    if not films:
         raise DataError(
-            f"Expected films with a licence among {', '.join(licenses)} in {table.name}. Received: "
+            f"Expected films with a licence among {', '.join(LICENSES)} in {table.name}. Received: "
             f"none. {' '.join(notes)}"
         )
-    cases = _with_splits(cases)
-    parameters = {"set": "pocus", "size": size, "frames": frames, "period": period}
-    names = [case.path.relative_to(folder).as_posix() for case in cases]
-    columns: dict[str, tuple[str, tuple[int, ...]]] = {
-        "clips": ("u1", (frames, size, size, 1)),
-        "images": ("u1", (size, size, 1)),
-        "steps": ("<i8", ()),
-    }
-    prepared = prepare(
-        folder,
-        "pocus",
-        key_of({**parameters, "cases": names}, [table, *(case.path for case in cases)], folder),
-        names,
-        columns,
-        lambda i: _prepare(cases[i], size=size, frames=frames, period=period),
-        skip_broken=skip_broken,
-    )
-    if prepared.broken:
-        notes.append(f"{len(prepared.broken)} file(s) could not be read: left out.")
-    kept = [cases[i] for i in prepared.kept]
-    parts = {s: _split(s, kept, prepared.arrays, folder, period=period) for s in _SPLITS}
+
+    def cut(film: Film) -> dict[str, Any]:
+        # Published after cropping: nothing is left to black out but tissue.
+        clip = read_video(film.path, deidentify=False)
+        if short := [note for note in clip.notes if note.startswith("INCOMPLETE")]:
+            raise DataError(f"Expected a whole film. Received: {film.path.name}. {short[0]}")
+        grey = to_grey(clip.frames)
+        index = frames_around(len(grey), frames, period)
+        return {
+            "clips": square(grey, size, index=index)[..., None],
+            "images": square(grey, size, index=[len(grey) // 2])[0][..., None],
+            "steps": np.count_nonzero(index >= 0),
+        }
+
+    parameters = {"size": size, "frames": frames, "period": period}
+    parts: Any = prepare("pocus", _with_splits(films), cut, parameters, root=root)
     for split, part in parts.items():
         if lacking := [c for i, c in enumerate(CLASSES) if i not in part.labels]:
             notes.append(f"{split} has no {' and no '.join(lacking)}: too few patients.")
     return Dataset(
         name="pocus",
-        train=parts["train"],
-        val=parts["val"],
-        test=parts["test"],
+        **parts,
         classes=CLASSES,
         task="multi-class",
         positive=None,
-        license=", ".join(sorted({case.licence for case in kept})),
+        license=", ".join(sorted({film.about["licence"] for film in films})),
         source=f"POCUS lung ultrasound (Born et al., Applied Sciences 2021), {_SOURCE}",
         description="Films of the lung by ultrasound, from publications and hospitals.",
         unit="patient",
@@ -226,205 +183,99 @@ def split_patients(
     return out
 
 
-def _find(root: str | os.PathLike[str] | None) -> Path:
-    """Return the table."""
-    for place in places(root, _FOLDERS):
-        for table in (
-            place / "labels.csv",
-            place / "data" / "dataset_metadata.csv",
-            place / "dataset_metadata.csv",
-        ):
-            if table.is_file():
-                return table
-    raise DownloadError(
-        f"The POCUS lung films are not on this machine (about 200 films, the whole repository is "
-        f"578 MB; licences differ, mostly CC BY-NC 4.0). Get a copy of {_SOURCE} and set "
-        f"MEDNB_DATA to the folder that holds it."
-    )
-
-
-def _cases(
-    table: Path, licenses: Sequence[str], *, stills: bool, uncertain: bool
-) -> tuple[list[_Case], list[str]]:
+def _films(table: Path, period: int) -> tuple[list[Film], Counter[str]]:
     """Return the rows that may be used, and how many may not and why."""
-    public = table.name != "labels.csv"
-    allowed = {_family(name) for name in licenses}
-    out: list[_Case] = []
-    left: Counter[str] = Counter()
-    files = _public_files(table.parent) if public else {}
-    names = tuple(_PUBLIC) if public else _COLUMNS
-    for row in read_table(table, names):
-        cells = (
-            {_PUBLIC.get(k, k.lower()): v for k, v in row.cells.items()} if public else row.cells
-        )
-        if public and cells["here"].lower() != "yes":
-            left["not in this copy, as its publisher says"] += 1
-            continue
-        if _family(cells["licence"]) not in allowed:
-            left["without an allowed licence"] += 1
-            continue
-        path = files.get(_plain(cells["file"])) if public else _beside(table.parent, row)
-        if path is None:
-            if cells.get("type", "video").lower() == "video":
-                left["listed but not in pocus_videos"] += 1
-            else:
-                left["pictures, not films"] += 1
-            continue
-        if path.suffix.lower() in _STILLS and not stills:
-            left["pictures, not films"] += 1
-        elif not uncertain and "label_uncertain" in path.parts:
-            left["with an uncertain label"] += 1
-        else:
-            out.append(_case(row, cells, path))
-    notes = [f"{n} row(s) {why}: left out." for why, n in sorted(left.items())]
-    if twice := [p for p, n in Counter(case.path for case in out).items() if n > 1]:
+    public, folder = table.name != "labels.csv", table.parent
+    columns = ("Filename", "Label", "License", "Patient ID / Name", "InThisRepo")
+    found = store.read_table(table, columns if public else ("file", "label", "licence", "patient"))
+    videos = sorted(p for p in (folder / "pocus_videos").rglob("*") if p.suffix.lower() in _FILMS)
+    if public and not videos:
         raise DataError(
-            f"Expected every file once in {table.name}. Received twice: {twice[0].name}. Keep one "
-            f"row of each."
+            "Expected a folder pocus_videos beside dataset_metadata.csv. Received: none. Take the "
+            "whole folder data of the repository."
         )
-    return out, notes
+    known = {_plain(p.name): p for p in videos}
+    out, left = [], Counter[str]()
+    for cells in found.rename(columns=str.lower).rename(columns=_PUBLIC).to_dict("records"):
+        path = known.get(_plain(cells["file"])) if public else folder / cells["file"]
+        why = _unusable(cells, path, public=public)
+        if why or path is None:
+            left[why] += 1
+            continue
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+            raise DataError(
+                f"Expected a file within the folder of {table.name}. Received: "
+                f"{store.plain(cells['file'])!r}, which is not there. Copy it there, or leave out "
+                f"its row."
+            )
+        out.append(_film(cells, path, folder, period))
+    if twice := [p for p, n in Counter(film.path for film in out).items() if n > 1]:
+        raise DataError(f"Expected every file once in {table.name}. Twice: {twice[0].name}.")
+    return out, left
 
 
-def _case(row: Row, cells: Mapping[str, str], path: Path) -> _Case:
-    label = _LABELS.get(cells["label"].lower())
-    if label is None:
-        label = next((i for p, i in _PREFIXES.items() if path.name.lower().startswith(p)), None)
-    if label is None:
-        raise DataError(
-            f"Expected a label among {', '.join(CLASSES)} in {row.path.name}, line {row.line}. "
-            f"Received: {cells['label']!r}."
-        )
+def _unusable(cells: Mapping[str, str], path: Path | None, *, public: bool) -> str:
+    if public and cells["inthisrepo"].lower() != "yes":
+        return "not in this copy, as its publisher says"
+    licence = " ".join(cells["licence"].upper().replace("_", " ").split())
+    if licence != "CC0" and re.sub(r"[\s-]*\d(\.\d+)?( .*)?$", "", licence) not in LICENSES:
+        return "without an allowed licence"
+    if path is None and cells.get("type", "video").lower() == "video":
+        return "listed but not in pocus_videos"
+    if path is None or (path.suffix and path.suffix.lower() not in _FILMS):
+        return "pictures, not films"
+    return "with an uncertain label" if "label_uncertain" in path.parts else ""
+
+
+def _film(cells: Mapping[str, str], path: Path, folder: Path, period: int) -> Film:
+    labels = {name.lower(): i for i, name in enumerate(CLASSES)}
+    named = next((i for p, i in _PREFIXES.items() if path.name.lower().startswith(p)), None)
+    label = labels.get(cells["label"].lower(), named)
     split = cells.get("split", "").lower()
-    if split not in ("", *_SPLITS):
+    if label is None or split not in ("", *_SHARES):
         raise DataError(
-            f"Expected train, val or test as split in {row.path.name}, line {row.line}. "
-            f"Received: {split!r}."
+            f"Expected a label among {', '.join(CLASSES)}, and train, val or test as split if any. "
+            f"Received: {store.plain(cells['label'])!r} and {store.plain(split)!r} for {path.name}."
         )
     origin = next((cells[k] for k in ("doi", "source_url", "source id") if cells.get(k)), path.stem)
-    patient = cells["patient"]
-    nobody = patient.lower() in ("", "nd", "n/a", "none")
+    nobody = cells["patient"].lower() in ("", "nd", "n/a", "none")
     try:
         fps = float(cells.get("framerate", ""))
     except ValueError:
-        fps = float("nan")
-    return _Case(
-        path=path,
-        label=label,
-        licence=" ".join(cells["licence"].split()),
-        patient=f"source {origin}" if nobody else patient,
-        split=split,
-        probe=cells.get("probe", ""),
-        fps=fps if fps > 0 else float("nan"),
-        source=origin,
-    )
-
-
-def _family(licence: str) -> str:
-    """Return a licence without its version: ``"CC BY 4.0"`` is ``"CC BY"``."""
-    text = " ".join(licence.upper().replace("_", " ").split())
-    return re.sub(r"[\s-]*\d(\.\d+)?( .*)?$", "", text) if text != "CC0" else text
+        fps = np.nan
+    fps = fps if fps > 0 else np.nan
+    about = {
+        "licence": " ".join(cells["licence"].split()),
+        "probe": cells.get("probe", ""),
+        "file": path.relative_to(folder).as_posix(),
+        "origin": origin,
+        "fps": fps,
+        "seconds_per_step": period / fps,
+    }
+    return Film(path, split, f"source {origin}" if nobody else cells["patient"], label, about)
 
 
 def _plain(name: str) -> str:
     """Return a file name as compared between table and folder, which spell them differently."""
     stem, dot, end = name.lower().rpartition(".")
-    return re.sub(r"[^a-z0-9]", "", stem if dot + end in _KINDS else name.lower())
+    return re.sub(r"[^a-z0-9]", "", stem if dot + end in _FILMS else name.lower())
 
 
-def _public_files(folder: Path) -> dict[str, Path]:
-    videos = folder / "pocus_videos"
-    if not videos.is_dir():
+def _with_splits(films: list[Film]) -> list[Film]:
+    """Return the films with the table's splits, else with those of :func:`split_patients`."""
+    stated = sum(bool(film.split) for film in films)
+    if stated not in (0, len(films)):
         raise DataError(
-            "Expected a folder pocus_videos beside dataset_metadata.csv. Received: none. Take the "
-            "whole folder data of the repository."
+            f"Expected a split for every row or for none. Received: {stated} of {len(films)}."
         )
-    found = [*videos.rglob("*"), *(folder / "pocus_images").rglob("*")]
-    return {_plain(p.name): p for p in sorted(found) if p.suffix.lower() in _KINDS}
-
-
-def _beside(folder: Path, row: Row) -> Path:
-    """Return the file of a row; refuse one outside the folder."""
-    path = folder / row["file"]
-    if not row["file"] or not path.resolve().is_relative_to(folder.resolve()):
-        raise DataError(
-            f"Expected a file within the folder of {row.path.name}, line {row.line}. Received: "
-            f"{row['file']!r}."
-        )
-    return path
-
-
-def _with_splits(cases: list[_Case]) -> list[_Case]:
-    """Return the cases in the order of their splits: the table's, else :func:`split_patients`."""
-    stated = [case for case in cases if case.split]
-    if stated and len(stated) < len(cases):
-        raise DataError(
-            f"Expected a split for every row or for none. Received: {len(stated)} of {len(cases)}."
-        )
-    ours = (
-        {}
-        if stated
-        else split_patients([case.patient for case in cases], [case.label for case in cases])
-    )
-    out = [case if case.split else replace(case, split=ours[case.patient]) for case in cases]
+    if not stated:
+        ours = split_patients([film.group for film in films], [film.label for film in films])
+        return [replace(film, split=ours[film.group]) for film in films]
     seen: dict[str, str] = {}
-    for case in out:
-        if seen.setdefault(case.patient, case.split) != case.split:
+    for film in films:
+        if seen.setdefault(film.group, film.split) != film.split:
             raise LeakageError(
-                f"Expected every patient in one split only. Received: patient {case.patient} in "
-                f"both {seen[case.patient]} and {case.split}. Give all films of a patient to one."
+                f"Expected every patient in one split only. Received: patient {film.group} in both "
+                f"{seen[film.group]} and {film.split}. Give all films of a patient to one."
             )
-    return sorted(out, key=lambda case: _SPLITS.index(case.split))
-
-
-def _prepare(case: _Case, *, size: int, frames: int, period: int) -> dict[str, NDArray[Any]]:
-    """Decode one film and cut its rows."""
-    grey = _still(case.path) if case.path.suffix.lower() in _STILLS else _film(case.path)
-    fit = Fit(grey.shape[1], grey.shape[2], size)
-    index = window(len(grey), frames, period)
-    return {
-        "clips": fit.film(take_frames(grey, index))[..., None],
-        "images": fit.image(grey[len(grey) // 2])[..., None],
-        "steps": np.array(np.count_nonzero(index >= 0)),
-    }
-
-
-def _film(path: Path) -> NDArray[np.uint8]:
-    # Published after cropping: nothing is left to black out but tissue.
-    clip = read_video(path, deidentify=False)
-    if cut := [note for note in clip.notes if note.startswith("INCOMPLETE")]:
-        raise DataError(f"Expected a whole film. Received: {path.name}. {cut[0]} Copy it again.")
-    return to_grey(clip.frames)
-
-
-def _still(path: Path) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("L"), dtype=np.uint8)[None]
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"Expected a picture. Received: {path.name}, {error}.") from error
-
-
-def _split(
-    split: str, cases: list[_Case], arrays: Mapping[str, NDArray[Any]], folder: Path, *, period: int
-) -> Split:
-    hint = "At least three patients are needed, one for each."
-    rows = rows_of(split, [case.split for case in cases], hint=hint)
-    part = cases[rows]
-    fps = np.array([case.fps for case in part])
-    return Split(
-        images=arrays["images"][rows],
-        labels=np.array([case.label for case in part], dtype=np.int64),
-        groups=np.array([case.patient for case in part], dtype=str),
-        clips=arrays["clips"][rows],
-        targets={
-            "fps": fps,
-            "seconds_per_step": period / fps,
-            "steps": arrays["steps"][rows],
-            "licence": np.array([case.licence for case in part], dtype=str),
-            "probe": np.array([case.probe for case in part], dtype=str),
-            "file": np.array([case.path.relative_to(folder).as_posix() for case in part]),
-            "origin": np.array([case.source for case in part], dtype=str),
-        },
-    )
+    return films

@@ -1,13 +1,12 @@
 """Every data set by name. A new one is one more :class:`Entry`."""
 
-import importlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
+from functools import partial
 from typing import Protocol
 
-from mednb.data import medmnist
+from mednb.data import echo, medmnist, nuclei, pocus, simulated
 from mednb.errors import MednbError, UnknownNameError
 from mednb.types import Dataset
 
@@ -109,15 +108,15 @@ def load(
         Folder to look in first; default ``MEDNB_DATA``, else the user's cache folder.
     size
         Edge length of an image in pixels. None takes the usual one: 28 for lesions and MedMNIST,
-        64 for the simulated hearts and lungs, 112 for films of patients.
+        64 for hearts and brains, 112 for films of patients, 128 for nuclei.
 
     Returns
     -------
     Dataset
         Three splits that share no group and no image; images ``(N, H, W, C)`` uint8 in 0..255
         (volumes ``(N, D, H, W, C)``), clips ``(N, T, H, W, C)``, memory-mapped when the set is
-        large. Length and step of clips are parameters of the set's own module, such as
-        :func:`mednb.data.echonet.load`.
+        large. Length and step of clips are parameters of the set's own function, such as
+        :func:`mednb.data.echo.load_echonet`.
 
     Raises
     ------
@@ -137,53 +136,24 @@ def load(
 
 
 def _ours() -> dict[str, Entry]:
-    """Return the sets with a module of their own in ``mednb.data``, as far as they are there."""
-    found = {}
-    for name, (simulated, task, size) in _MODULES.items():
-        if find_spec(f"mednb.data.{name}") is None:
-            continue
-        module = importlib.import_module(f"mednb.data.{name}")
-        found[name] = Entry(
-            name=name,
-            simulated=simulated,
-            task=getattr(module, "TASK", task),
-            sizes=(),
-            license=module.LICENSE,
-            read=module.load,
-            size=size,
-        )
-    return found
+    made = {
+        name: Entry(name, True, recipe.card["task"], (), simulated.LICENSE,
+                    partial(simulated.load, name), recipe.size)
+        for name, recipe in simulated.SETS.items()
+        if recipe.card
+    }  # fmt: skip
+    real = (
+        Entry("echonet", False, "binary", (), echo.LICENSES["echonet"], echo.load_echonet, 112),
+        Entry("camus", False, "binary", (), echo.LICENSES["camus"], echo.load_camus, 112),
+        Entry("pocus", False, "multi-class", (), pocus.LICENSE, pocus.load, 112),
+        Entry("nuclei", False, "binary", (), nuclei.LICENSE, nuclei.load, 128),
+    )
+    return made | {entry.name: entry for entry in real}
 
 
 def _medmnist() -> dict[str, Entry]:
     return {
-        name: Entry(
-            name=name,
-            simulated=False,
-            task=medmnist.task(name),
-            sizes=medmnist.sizes(name),
-            license=about["license"],
-            read=_bind(name),
-        )
+        name: Entry(name, False, medmnist.task(name), medmnist.sizes(name), about["license"],
+                    partial(medmnist.load, name))
         for name, about in medmnist.info().items()
-    }
-
-
-def _bind(name: str) -> _Load:
-    def read(*, root: str | os.PathLike[str] | None, size: int) -> Dataset:
-        return medmnist.load(name, root=root, size=size)
-
-    return read
-
-
-#: Modules of ``mednb.data`` with a ``load``: simulated or not, task, usual edge length in pixels.
-_MODULES = {
-    "lesions": (True, "multi-class", 28),
-    "hearts": (True, "binary", 64),
-    "lungs": (True, "multi-class", 64),
-    "brains": (True, "binary", 64),
-    "echonet": (False, "binary", 112),
-    "camus": (False, "binary", 112),
-    "pocus": (False, "multi-class", 112),
-    "nuclei": (False, "binary", 128),
-}
+    }  # fmt: skip

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mednb.data.deidentify import LOSSY_CHANGE, clean, sector
 from mednb.data.grey import grey_if_equal
-from mednb.data.memory import MOST_BYTES, check_size
+from mednb.data.store import MOST_BYTES, check_size
 from mednb.errors import DataError
 from mednb.runtime import quiet_stderr
 from mednb.types import Clip

@@ -4,7 +4,6 @@ from mednb.simulate.brains import brains
 from mednb.simulate.contrast import mr_like
 from mednb.simulate.hearts import hearts
 from mednb.simulate.lesions import lesions
-from mednb.simulate.lungs import lungs
 from mednb.simulate.scanners import SCANNERS, Scanner
 from mednb.simulate.scores import Scores, scores
 from mednb.simulate.speckle import looks
@@ -17,7 +16,6 @@ __all__ = [
     "hearts",
     "lesions",
     "looks",
-    "lungs",
     "mr_like",
     "scores",
 ]

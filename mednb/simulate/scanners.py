@@ -204,26 +204,6 @@ SCANNERS: dict[str, Scanner] = {
         dynamic_range_db=60.0,
         noise_db=-64.0,
     ),
-    "lung-3.5MHz": Scanner(
-        f0=3.5e6,
-        bandwidth=0.18,
-        geometry="linear",
-        depth_mm=70.0,
-        width_mm=70.0,
-        f_number=4.0,
-        dynamic_range_db=50.0,
-        noise_db=-55.0,
-    ),
-    "lung-5MHz": Scanner(
-        f0=5e6,
-        bandwidth=0.14,
-        geometry="linear",
-        depth_mm=70.0,
-        width_mm=60.0,
-        f_number=5.0,
-        dynamic_range_db=60.0,
-        noise_db=-55.0,
-    ),
 }
 
 

@@ -83,7 +83,7 @@ def test_unsuitable_python(healthy, monkeypatch, capsys):
 
 
 def test_broken_data_layer_is_reported(healthy, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "mednb.data.folder", None)
+    monkeypatch.setitem(sys.modules, "mednb.data.store", None)
     assert main(["doctor"]) == 1
     assert "data layer does not import" in report(capsys)
 

@@ -1,6 +1,4 @@
 import hashlib
-import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +6,8 @@ import numpy as np
 import pytest
 
 import mednb.data
-from mednb.data import arrays, download, files, folder, medmnist
-from mednb.errors import (
-    ChecksumError,
-    DataError,
-    DownloadError,
-    MednbError,
-    OfflineError,
-    UnknownNameError,
-)
+from mednb.data import medmnist, store
+from mednb.errors import DataError, MednbError, UnknownNameError
 from mednb.types import content_digests
 
 PUBLISHED = medmnist.info()
@@ -39,7 +30,7 @@ def made(name: str, size: int = 28, seed: int = 0) -> dict[str, np.ndarray]:
 @pytest.fixture
 def publish(monkeypatch):
     """Write a file and let the metadata say that this is the published one."""
-    patched = {name: dict(about) for name, about in PUBLISHED.items()}
+    patched = {name: {**about, "n_samples": COUNTS} for name, about in PUBLISHED.items()}
     monkeypatch.setattr(medmnist, "info", lambda: patched)
 
     def write(path: Path, name: str, content: dict[str, Any] | bytes, *, size: int = 28) -> Path:
@@ -49,14 +40,14 @@ def publish(monkeypatch):
         else:
             np.savez_compressed(path, **content)
         key = "MD5" if size == 28 else f"MD5_{size}"
-        patched[name][key] = download.md5_of(path)
+        patched[name][key] = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
         return path
 
     return write
 
 
 def home(name: str, suffix: str = "") -> Path:
-    return folder.data_folder() / "medmnist" / f"{name}{suffix}.npz"
+    return store.data_folder() / "medmnist" / f"{name}{suffix}.npz"
 
 
 class TestEverySet:
@@ -151,27 +142,27 @@ class TestOverlap:
         c["train_images"][8] = c["train_images"][7]
         return c
 
-    @pytest.mark.parametrize("limit", [arrays._IN_MEMORY, 0], ids=["memory", "mapped"])
+    @pytest.mark.parametrize("limit", [store.IN_MEMORY, 0], ids=["memory", "mapped"])
     def test_the_earlier_split_gives_way(self, publish, monkeypatch, limit):
-        monkeypatch.setattr(arrays, "_IN_MEMORY", limit)
+        monkeypatch.setattr(store, "IN_MEMORY", limit)
+        monkeypatch.setattr(medmnist, "_BLOCK", 3 * 28 * 28)  # several blocks, an odd last one
         c = self.overlapping()
         publish(home("breastmnist"), "breastmnist", c)
-        ds = mednb.data.load("breastmnist")
-        assert (len(ds.train), len(ds.val), len(ds.test)) == (10, 4, 7)
-        kept = [i for i in range(12) if i not in (3, 5)]
-        np.testing.assert_array_equal(ds.train.images[..., 0], c["train_images"][kept])
-        np.testing.assert_array_equal(ds.train.labels, c["train_labels"][kept, 0])
-        np.testing.assert_array_equal(ds.test.images[..., 0], c["test_images"])
-        assert ds.train.groups[3] == "breastmnist-train-4"
-        train_test, train_val, twice, val_test = ds.notes
-        assert (
-            "1 published image(s) of train also stand in test, 1 of them under a contra"
-            in train_test
-        )
-        assert "1 published image(s) of train also stand in val: left out" in train_val
-        assert "1 image(s) of train are copies" in twice
-        assert "of val also stand in test: left out of val" in val_test
-        assert str(ds.card()).count("Note") == 4
+        for _ in range(2):
+            ds = mednb.data.load("breastmnist")
+            assert isinstance(ds.train.images, np.memmap) == (limit == 0)
+            assert (len(ds.train), len(ds.val), len(ds.test)) == (10, 4, 7)
+            kept = [i for i in range(12) if i not in (3, 5)]
+            np.testing.assert_array_equal(ds.train.images[..., 0], c["train_images"][kept])
+            np.testing.assert_array_equal(ds.train.labels, c["train_labels"][kept, 0])
+            np.testing.assert_array_equal(ds.test.images[..., 0], c["test_images"])
+            assert ds.train.groups[3] == "breastmnist-train-4"
+            train_test, train_val, twice, val_test = ds.notes
+            assert "1 published image(s) of train also stand in test, 1 of them" in train_test
+            assert "1 published image(s) of train also stand in val: left out" in train_val
+            assert "1 image(s) of train are copies" in twice
+            assert "of val also stand in test: left out of val" in val_test
+            assert str(ds.card()).count("Note") == 4
 
     def test_a_split_that_would_be_empty(self, publish):
         c = made("breastmnist")
@@ -181,112 +172,9 @@ class TestOverlap:
             mednb.data.load("breastmnist")
 
 
-class TestLargeSets:
-    @pytest.fixture(autouse=True)
-    def small_limits(self, monkeypatch):
-        monkeypatch.setattr(arrays, "_IN_MEMORY", 1000)
-        monkeypatch.setattr(arrays, "_BLOCK_BYTES", 3 * 28 * 28)  # several blocks, an odd last one
-
-    def test_they_are_mapped_and_unpacked_once(self, publish, capsys):
-        c = made("breastmnist")
-        path = publish(home("breastmnist"), "breastmnist", c)
-        first = mednb.data.load("breastmnist")
-        assert "Unpacking" in capsys.readouterr().out
-        assert isinstance(first.train.images, np.memmap)
-        assert not first.train.images.flags.writeable
-        np.testing.assert_array_equal(first.val.images[..., 0], c["val_images"])
-        unpacked = path.parent / ".mednb" / "breastmnist.arrays"
-        assert {p.name for p in unpacked.iterdir()} == {
-            "train_images.npy", "val_images.npy", "test_images.npy", "index.npz",
-        }  # fmt: skip
-        again = mednb.data.load("breastmnist")
-        assert capsys.readouterr().out == ""
-        np.testing.assert_array_equal(first.train.digests, again.train.digests)
-
-    def test_an_unpacked_file_is_an_ordinary_npy(self, publish):
-        c = made("breastmnist")
-        c["train_images"][0] = c["test_images"][0]  # the header is written again with 11 rows
-        path = publish(home("breastmnist"), "breastmnist", c)
-        mednb.data.load("breastmnist")
-        found = np.load(path.parent / ".mednb" / "breastmnist.arrays" / "train_images.npy")
-        np.testing.assert_array_equal(found, c["train_images"][1:])
-
-    @pytest.mark.parametrize("damage", ["cut", "no index", "bad index", "other key", "missing"])
-    def test_damaged_copies_are_made_again(self, publish, damage):
-        c = made("breastmnist")
-        path = publish(home("breastmnist"), "breastmnist", c)
-        mednb.data.load("breastmnist")
-        unpacked = path.parent / ".mednb" / "breastmnist.arrays"
-        if damage == "cut":
-            whole = (unpacked / "train_images.npy").read_bytes()
-            (unpacked / "train_images.npy").write_bytes(whole[:-1])
-        elif damage == "no index":
-            (unpacked / "index.npz").unlink()
-        elif damage == "bad index":
-            (unpacked / "index.npz").write_bytes(b"PK\x03\x04 not a zip")
-        elif damage == "missing":
-            (unpacked / "val_images.npy").unlink()
-        else:
-            c = made("breastmnist", seed=1)
-            publish(path, "breastmnist", c)
-        ds = mednb.data.load("breastmnist")
-        np.testing.assert_array_equal(ds.train.images[..., 0], c["train_images"])
-        np.testing.assert_array_equal(ds.val.images[..., 0], c["val_images"])
-
-    def test_a_folder_marked_read_only_is_left_alone(self, publish, capsys):
-        path = publish(home("breastmnist"), "breastmnist", made("breastmnist"))
-        path.parent.chmod(0o555)
-        try:
-            for _ in range(2):
-                ds = mednb.data.load("breastmnist")
-            assert isinstance(ds.train.images, np.memmap)
-            assert [p.name for p in path.parent.iterdir()] == ["breastmnist.npz"]
-            assert capsys.readouterr().out.count("Unpacking") == 1
-        finally:
-            path.parent.chmod(0o755)
-
-    def test_no_room_to_unpack(self, publish, monkeypatch):
-        publish(home("breastmnist"), "breastmnist", made("breastmnist"))
-
-        def full(self, block):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(arrays._Sink, "add", full)
-        with pytest.raises(DataError, match=r"Could not unpack .*No space left.*MEDNB_DATA"):
-            mednb.data.load("breastmnist")
-        assert not list(folder.data_folder().rglob("*.npy*"))
-
-
+@pytest.mark.parametrize("limit", [10**9, 0], ids=["memory", "mapped"])
 class TestWrongFiles:
-    def test_a_wrong_file_is_reported_and_left_alone(self):
-        path = home("breastmnist")
-        path.parent.mkdir(parents=True)
-        path.write_bytes(b"mine")
-        with pytest.raises(ChecksumError, match=PUBLISHED["breastmnist"]["MD5"]):
-            mednb.data.load("breastmnist")
-        assert path.read_bytes() == b"mine"
-
-    def test_a_file_is_verified_once_and_again_when_it_changes(self, publish, monkeypatch):
-        path = publish(home("breastmnist"), "breastmnist", made("breastmnist"))
-        seen: list[Path] = []
-
-        def counted(p: Path) -> str:
-            seen.append(p)
-            return download.md5_of(p)
-
-        monkeypatch.setattr(files, "md5_of", counted)
-        mednb.data.load("breastmnist")
-        mednb.data.load("breastmnist")
-        assert seen == [path]
-        content = bytearray(path.read_bytes())
-        content[-30] ^= 1  # same length
-        path.write_bytes(bytes(content))
-        with pytest.raises(ChecksumError):
-            mednb.data.load("breastmnist")
-        stamp = path.parent / ".mednb" / "breastmnist.npz.verified.json"
-        stamp.write_text(json.dumps(["nonsense"]))
-        with pytest.raises(ChecksumError):
-            mednb.data.load("breastmnist")
+    """The checksum was made to match: what the archive holds is judged all the same."""
 
     @pytest.mark.parametrize(
         ("change", "text"),
@@ -294,119 +182,39 @@ class TestWrongFiles:
             (lambda c: c.pop("val_images"), "array 'val_images'"),
             (lambda c: c.pop("test_labels"), "array 'test_labels'"),
             (lambda c: c.update(val_images=c["val_images"].astype(float)), "uint8"),
-            (lambda c: c.update(val_images=c["val_images"][:, :27]), r"shape \(28, 28, 1\)"),
-            (lambda c: c.update(val_images=np.asfortranarray(c["val_images"])), "Fortran"),
-            (lambda c: c.update(val_images=c["val_images"][:0]), "uint8 images"),
-            (lambda c: c.update(val_labels=c["val_labels"][:4]), "5 labels"),
-            (lambda c: c.update(val_labels=c["val_labels"].astype(float)), "integers"),
+            (lambda c: c.update(val_images=c["val_images"][:, :27]), r"\(5, 28, 28, 1\)"),
+            (lambda c: c.update(val_images=c["val_images"][:4]), r"\(5, 28, 28, 1\)"),
+            (lambda c: c.update(val_images=np.asfortranarray(c["val_images"])), "C order"),
+            (lambda c: c.update(val_labels=c["val_labels"][:4]), r"\(5, 1\)"),
+            (lambda c: c.update(val_labels=c["val_labels"].astype(float)), "kind iu"),
             (lambda c: c.update(val_labels=c["val_labels"] + 2), "between 0 and 1"),
+            (lambda c: c.update(val_labels=c["val_labels"].astype("i1") - 2), "between 0 and 1"),
             (lambda c: c.update(val_labels=np.array([[{}]] * 5, dtype=object)), "plain array"),
-            (lambda c: c.update(val_images=np.array([[{}]] * 5, dtype=object)), "uint8"),
+            (lambda c: c.update(val_images=np.array([[{}]] * 5, dtype=object)), "plain array"),
         ],
     )
-    def test_contents(self, publish, change, text):
+    def test_contents(self, publish, monkeypatch, change, text, limit):
+        monkeypatch.setattr(store, "IN_MEMORY", limit)
         c = made("breastmnist")
         change(c)
         publish(home("breastmnist"), "breastmnist", c)
         with pytest.raises(DataError, match=text):
             mednb.data.load("breastmnist")
 
-    @pytest.mark.parametrize("limit", [10**9, 0])
-    @pytest.mark.parametrize("where", [0.0, 0.3, 0.999])
-    def test_truncated(self, publish, monkeypatch, where, limit):
-        monkeypatch.setattr(arrays, "_IN_MEMORY", limit)
+    def test_any_damage_gives_the_set_or_our_error(self, publish, monkeypatch, rng, limit):
+        monkeypatch.setattr(store, "IN_MEMORY", limit)
         path = publish(home("breastmnist"), "breastmnist", made("breastmnist"))
-        whole = path.read_bytes()
-        publish(path, "breastmnist", whole[: int(len(whole) * where)])
-        with pytest.raises(DataError, match=r"whole \.npz"):
-            mednb.data.load("breastmnist")
-
-    def test_a_header_that_promises_more_than_there_is(self, publish):
-        c = made("breastmnist")
-        path = home("breastmnist")
-        path.parent.mkdir(parents=True)
-        np.savez(path, **{k: v for k, v in c.items() if k != "val_images"})
-        with zipfile.ZipFile(path, "a") as z:
-            short = arrays._npy_header((5, 28, 28)) + c["val_images"][:4].tobytes()
-            z.writestr("val_images.npy", short)
-        publish(path, "breastmnist", path.read_bytes())
-        with pytest.raises(DataError, match="ends within image 4"):
-            mednb.data.load("breastmnist")
-
-    @pytest.mark.parametrize("limit", [10**9, 0])
-    def test_damaged_within(self, publish, monkeypatch, limit):
-        """A flipped bit in the stored bytes, which only the archive's own CRC can notice."""
-        monkeypatch.setattr(arrays, "_IN_MEMORY", limit)
-        path = home("breastmnist")
-        path.parent.mkdir(parents=True)
-        np.savez(path, **made("breastmnist"))
-        content = bytearray(path.read_bytes())
-        with zipfile.ZipFile(path) as z:
-            content[z.getinfo("val_images.npy").header_offset + 1000] ^= 4
-        publish(path, "breastmnist", bytes(content))
-        with pytest.raises(DataError, match="CRC"):
-            mednb.data.load("breastmnist")
-
-
-class TestWhereFilesAre:
-    def test_the_folder_of_medmnist_itself_will_do(self, publish, tmp_path):
-        publish(tmp_path / "m" / "breastmnist.npz", "breastmnist", made("breastmnist"))
-        assert len(mednb.data.load("breastmnist", root=tmp_path / "m").train) == 12
-        assert len(mednb.data.load("breastmnist", root=str(tmp_path / "m")).train) == 12
-
-    def test_offline(self, monkeypatch):
-        monkeypatch.setenv("MEDNB_OFFLINE", "1")
-        with pytest.raises(OfflineError) as caught:
-            mednb.data.load("dermamnist", size=64)
-        text = str(caught.value)
-        for part in (
-            "dermamnist_64.npz", "CC BY-NC 4.0", "at most", "mednb data dermamnist", "MD5",
-            PUBLISHED["dermamnist"]["url_64"], str(folder.data_folder()),
-        ):  # fmt: skip
-            assert part in text
-        assert str(folder.data_folder()) not in text.partition(". ")[0]
-        assert isinstance(caught.value, DownloadError)
-
-    @pytest.mark.parametrize(
-        ("value", "off"), [("1", True), ("true", True), ("0", False), ("", False), ("no", False)]
-    )
-    def test_values_of_the_switch(self, monkeypatch, value, off):
-        monkeypatch.setenv("MEDNB_OFFLINE", value)
-        assert folder.offline() is off
-
-    @pytest.mark.usefixtures("plain_http")
-    def test_downloaded_into_the_data_folder(self, publish, serve, tmp_path, capsys):
-        path = publish(tmp_path / "elsewhere" / "x.npz", "breastmnist", made("breastmnist"))
-        server = serve(path.read_bytes())
-        medmnist.info()["breastmnist"]["url"] = server.url
-        assert len(mednb.data.load("breastmnist").train) == 12
-        assert home("breastmnist").is_file()
-        assert "BreastMNIST, 28 x 28 pixels" in capsys.readouterr().out
-        mednb.data.load("breastmnist")
-        assert len(server.ranges) == 1
-
-    @pytest.mark.usefixtures("plain_http")
-    def test_what_a_read_only_folder_lacks_goes_to_the_cache(self, publish, serve, tmp_path):
-        path = publish(tmp_path / "elsewhere" / "x.npz", "breastmnist", made("breastmnist"))
-        medmnist.info()["breastmnist"]["url"] = serve(path.read_bytes()).url
-        shared = folder.data_folder()
-        shared.mkdir()
-        shared.chmod(0o555)
-        try:
-            mednb.data.load("breastmnist")
-            assert list(shared.iterdir()) == []
-            assert (folder.cache_folder() / "medmnist" / "breastmnist.npz").is_file()
-        finally:
-            shared.chmod(0o755)
-
-    def test_a_disk_where_nothing_can_be_noted_is_good_enough(self, publish, monkeypatch):
-        publish(home("breastmnist"), "breastmnist", made("breastmnist"))
-
-        def refuse(*_: object) -> None:
-            raise PermissionError(13, "Permission denied")
-
-        monkeypatch.setattr(Path, "write_bytes", refuse)
-        assert len(mednb.data.load("breastmnist").train) == 12
+        whole, good = path.read_bytes(), mednb.data.load("breastmnist")
+        for _ in range(40):
+            content = bytearray(whole)
+            at = int(rng.integers(0, len(content)))
+            content[at : at + 2] = rng.bytes(2)
+            publish(path, "breastmnist", bytes(content[: int(rng.integers(at, len(whole) + 1))]))
+            try:
+                found = mednb.data.load("breastmnist")
+            except DataError:
+                continue
+            np.testing.assert_array_equal(found.train.images, good.train.images)
 
 
 class TestNames:

@@ -74,7 +74,7 @@ def test_copies_are_left_out(tmp_path):
 def test_the_published_folders_hold_the_same(tmp_path):
     images, numbers, ids = cells(5)
     published(tmp_path / "stage1_train", images, numbers, ids)
-    read = nuclei.read_folder(tmp_path / "stage1_train")
+    read = nuclei._find(tmp_path)
     for ours, theirs in zip(read, (images, numbers, ids), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert len(nuclei.load(root=tmp_path).train) == 3
@@ -85,8 +85,8 @@ def test_other_sizes_are_cut_or_framed(tmp_path, shape):
     image = np.full(shape, 250, np.uint8)
     number = np.zeros(shape, np.uint16)
     number[shape[0] // 2, shape[1] // 2] = 1
-    published(tmp_path, [image], [number], ["a"])
-    images, numbers, _ = nuclei.read_folder(tmp_path)
+    published(tmp_path / "nuclei", [image], [number], ["a"])
+    images, numbers, _ = nuclei._find(tmp_path)
     assert images.shape == numbers.shape == (1, 256, 256)
     assert numbers[0, 128, 128] == 1
     assert images[0, 0, 0] == (250 if shape[0] > 256 else 0)
@@ -113,25 +113,29 @@ def test_errors_teach(tmp_path):
     images, numbers, ids = cells(5)
     with pytest.raises(DataError, match="divides 256"):
         nuclei.load(root=tmp_path, size=100)
-    path = archive(tmp_path, images, numbers[:, :9], ids)
-    with pytest.raises(DataError, match=r"\(5, 256, 256\)"):
+    for wrong in (numbers[:, :9], numbers.astype("i4") - 1, numbers.astype("i8") * 70_000):
+        archive(tmp_path, images, wrong, ids)
+        with pytest.raises(DataError, match=r"0 to 65535.*\(5, 256, 256\)"):
+            nuclei.load(root=tmp_path)
+    archive(tmp_path, images, numbers * np.nan, ids)
+    with pytest.raises(DataError, match="kind iu"):
         nuclei.load(root=tmp_path)
+    path = archive(tmp_path, images, numbers, ids)
     path.write_bytes(path.read_bytes()[:900])
-    with pytest.raises(DataError, match="Copy the file again"):
+    with pytest.raises(DataError, match=r"Copy it again"):
         nuclei.load(root=tmp_path)
     archive(tmp_path, images[:3], numbers[:3], ids[:3])
     with pytest.raises(DataError, match="at least 4"):
         nuclei.load(root=tmp_path)
-    with pytest.raises(DataError, match="images and <id>/masks"):
-        nuclei.read_folder(tmp_path / "nowhere")
-    published(tmp_path / "a", images[:1], numbers[:1], ids[:1])
-    broken = tmp_path / "a" / ids[0] / "masks" / "001.png"
+    folder = tmp_path / "b" / "nuclei"
+    published(folder, images[:1], numbers[:1], ids[:1])
+    broken = folder / ids[0] / "masks" / "001.png"
     cv2.imwrite(str(broken), np.zeros((9, 9), np.uint8))
     with pytest.raises(DataError, match=r"\(9, 9\) in cell00"):
-        nuclei.read_folder(tmp_path / "a")
+        nuclei.load(root=tmp_path / "b")
     broken.write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"cell00/masks/001\.png"):
-        nuclei.read_folder(tmp_path / "a")
+    with pytest.raises(DataError, match=r"PNG.*001\.png"):
+        nuclei.load(root=tmp_path / "b")
 
 
 def test_the_real_archive(real_data):

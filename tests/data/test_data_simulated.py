@@ -1,4 +1,4 @@
-"""Pairs whose true correspondence is known: it must carry one image's masks onto the other's."""
+"""The table of simulated sets; and pairs, whose true field carries one mask onto the other."""
 
 from dataclasses import replace
 
@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+import mednb.data
 from mednb import simulate
-from mednb.data import pairs
-from mednb.errors import DataError
+from mednb.data import simulated
+from mednb.errors import DataError, UnknownNameError
 from mednb.registration import per_case, pull
 from mednb.types import Split, check_disjoint
 
 
 @pytest.fixture(scope="module")
 def hearts(tmp_path_factory):
-    return pairs.beats(3, seed=5, size=64, root=tmp_path_factory.mktemp("kept"))
+    return simulated.split("beats", n=3, seed=5, root=tmp_path_factory.mktemp("kept"))
 
 
 def blocks(n=3, shape=(24, 36)):
@@ -27,6 +28,82 @@ def blocks(n=3, shape=(24, 36)):
     targets = {"fixed": images[..., :1], "ef": np.arange(n) + 50.0}
     groups = np.array([f"p{i}" for i in range(n)])
     return Split(images, np.zeros(n, int), groups, masks=masks, targets=targets)
+
+
+# --- the table ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("lesions", (1200, 300, 600)),
+        ("hearts", (480, 120, 200)),
+        ("brains", (640, 60, 80)),
+        ("looks", (64, 16, 40)),
+    ],
+)
+def test_the_splits_are_those_the_course_states(name, counts):
+    splits = simulated.SETS[name].splits
+    assert tuple(splits) == ("train", "val", "test")
+    assert tuple(about["n"] for about in splits.values()) == counts
+    assert len({about["seed"] for about in splits.values()}) == 3
+
+
+@pytest.fixture
+def few(monkeypatch):
+    sets = {
+        name: replace(
+            recipe,
+            splits=recipe.splits
+            and {part: {**a, "n": 4 + i} for i, (part, a) in enumerate(recipe.splits.items())},
+        )
+        for name, recipe in simulated.SETS.items()
+    }
+    monkeypatch.setattr(simulated, "SETS", sets)
+    return sets
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize(("name", "size"), [("lesions", 32), ("hearts", 24), ("brains", 24)])
+def test_what_is_loaded_is_what_the_simulator_makes_and_is_made_once(
+    monkeypatch, few, name, size, capsys
+):
+    ds = mednb.data.load(name, size=size)
+    assert capsys.readouterr().out.count("clips made") == (12 if name == "hearts" else 0)
+    made = getattr(simulate, name)(**few[name].splits["test"], size=size, **(few[name].about or {}))
+    np.testing.assert_array_equal(ds.test.images, made.images)
+    np.testing.assert_array_equal(ds.test.masks, made.masks)
+    assert ds.test.targets.keys() == made.targets.keys()
+    assert (len(ds.train), len(ds.val), len(ds.test)) == (4, 5, 6)
+    assert ds.simulated
+    card = str(ds.card())
+    for word in ("simulated", "none needed", "phantom", "seeds "):
+        assert word in card
+    monkeypatch.setattr(simulate, name, None)  # a second call reads the files
+    again = mednb.data.load(name, size=size)
+    np.testing.assert_array_equal(again.train.images, ds.train.images)
+    np.testing.assert_array_equal(again.train.digests, ds.train.digests)
+    monkeypatch.setitem(simulated.SETS, name, replace(few[name], version=99))
+    with pytest.raises(TypeError, match=r"callable"):  # of another version nothing is kept
+        mednb.data.load(name, size=size)
+
+
+@pytest.mark.usefixtures("few")
+def test_the_same_hearts_on_every_scanner_and_looks_at_the_same_tissue():
+    both = ("cardiac-2MHz", "cardiac-2.5MHz")
+    one, other = (simulated.split("scanned", n=2, seed=5, scanner=name) for name in both)
+    np.testing.assert_array_equal(one.targets["volume"], other.targets["volume"])
+    assert (one.clips != other.clips).any()
+    assert one.clips.shape == (2, 8, 64, 64, 1)
+    train, val = (simulated.split("looks", part, count=2, size=16) for part in ("train", "val"))
+    assert train.clips.shape == (4, 2, 16, 16, 1)
+    check_disjoint({"train": train, "val": val})
+
+
+@pytest.mark.parametrize(("name", "part"), [("look", None), ("looks", "trian"), ("beats", "train")])
+def test_unknown_sets_and_splits_are_refused(name, part):
+    with pytest.raises(UnknownNameError, match=r"looks|train|split of beats"):
+        simulated.split(name, part)
 
 
 # --- one beat ----------------------------------------------------------------------------------
@@ -50,8 +127,8 @@ def test_a_pair_is_diastole_then_systole_of_one_film(hearts):
         3,
         seed=5,
         size=64,
-        frames=pairs.FRAMES,
-        seconds_per_step=pairs.SECONDS_PER_STEP,
+        frames=16,
+        seconds_per_step=0.08,
         displacement=True,
     )
     for i in range(3):
@@ -76,23 +153,23 @@ def test_what_a_pair_is_made_of(hearts):
 
 
 def test_kept_once_made(tmp_path, monkeypatch):
-    first = pairs.beats(2, seed=1, size=32, root=tmp_path)
+    first = simulated.split("beats", n=2, seed=1, size=32, root=tmp_path)
     monkeypatch.setattr(simulate, "hearts", None)  # a second call reads the file
-    again = pairs.beats(2, seed=1, size=32, root=tmp_path)
+    again = simulated.split("beats", n=2, seed=1, size=32, root=tmp_path)
     np.testing.assert_array_equal(first.images, again.images)
     np.testing.assert_array_equal(first.targets["field"], again.targets["field"])
-    with pytest.raises(TypeError, match="not callable"):
-        pairs.beats(2, seed=1, size=32, root=tmp_path, scanner="cardiac-2.5MHz")
+    with pytest.raises(TypeError, match=r"callable"):
+        simulated.split("beats", n=2, seed=1, size=32, root=tmp_path, scanner="cardiac-2.5MHz")
 
 
 def test_seeds_and_groups(tmp_path):
-    a, b = (pairs.beats(2, seed=s, size=32, root=tmp_path) for s in (1, 2))
+    a, b = (simulated.split("beats", n=2, seed=s, size=32, root=tmp_path) for s in (1, 2))
     check_disjoint({"train": a, "test": b})
     assert (a.images != b.images).any()
-    three = pairs.beats(3, seed=1, size=32, root=tmp_path)
+    three = simulated.split("beats", n=3, seed=1, size=32, root=tmp_path)
     np.testing.assert_array_equal(three.images[:2], a.images)
     with pytest.raises(DataError, match=r"Expected .* Received"):
-        pairs.beats(0, seed=1, root=tmp_path)
+        simulated.split("beats", n=0, seed=1, root=tmp_path)
 
 
 # --- two visits --------------------------------------------------------------------------------
@@ -100,7 +177,7 @@ def test_seeds_and_groups(tmp_path):
 
 @pytest.fixture(scope="module")
 def visited(tmp_path_factory):
-    return pairs.visits(8, seed=3, size=48, root=tmp_path_factory.mktemp("kept"))
+    return simulated.split("visits", n=8, seed=3, size=48, root=tmp_path_factory.mktemp("kept"))
 
 
 def test_a_lesion_is_seen_twice_and_has_grown(visited):
@@ -122,9 +199,11 @@ def test_a_lesion_is_seen_twice_and_has_grown(visited):
 
 
 def test_visits_have_their_seed(visited, tmp_path):
-    again = pairs.visits(2, seed=3, size=48, root=tmp_path)
+    again = simulated.split("visits", n=2, seed=3, size=48, root=tmp_path)
     np.testing.assert_array_equal(again.images, visited.images[:2])
-    check_disjoint({"train": again, "test": pairs.visits(2, seed=4, size=48, root=tmp_path)})
+    check_disjoint(
+        {"train": again, "test": simulated.split("visits", n=2, seed=4, size=48, root=tmp_path)}
+    )
 
 
 # --- two modalities ----------------------------------------------------------------------------
@@ -132,7 +211,7 @@ def test_visits_have_their_seed(visited, tmp_path):
 
 def test_the_other_modality_lies_where_the_field_says():
     split = blocks()
-    other = pairs.modalities(split, seed=1)
+    other = simulated.modalities(split, seed=1)
     back = pull(other.targets["moving_masks"], other.targets["field"], labels=True)
     assert (back == split.masks).mean() > 0.95
     assert (back[:, 10:14, 12:21] == 1).all()
@@ -142,7 +221,7 @@ def test_the_other_modality_lies_where_the_field_says():
 
 def test_the_field_of_the_move_is_rigid_and_exact():
     split = blocks(n=20)
-    u = pairs.modalities(split, seed=2).targets["field"].astype(float)
+    u = simulated.modalities(split, seed=2).targets["field"].astype(float)
     (h, w), (y, x) = (24, 36), np.mgrid[:24, :36]
     to = u + np.stack([x, y], axis=-1)
     across, down = to[:, 0, 1] - to[:, 0, 0], to[:, 1, 0] - to[:, 0, 0]
@@ -158,9 +237,9 @@ def test_the_field_of_the_move_is_rigid_and_exact():
     middle = to.mean(axis=(1, 2)) - ((w - 1) / 2, (h - 1) / 2)
     degrees = np.degrees(np.arctan2(across[:, 1], across[:, 0]))
     for values, most in (
-        (degrees, pairs.TURN),
-        (middle[:, 0], pairs.SHIFT * w),
-        (middle[:, 1], pairs.SHIFT * h),
+        (degrees, simulated.TURN),
+        (middle[:, 0], simulated.SHIFT * w),
+        (middle[:, 1], simulated.SHIFT * h),
     ):
         assert np.abs(values).max() <= most + 1e-4
         assert np.ptp(values) > most  # of 20 draws, to either side
@@ -171,14 +250,14 @@ def test_the_move_is_what_the_masks_went_through():
     split = blocks(n=1)
     masks = np.zeros_like(split.masks)
     masks[0, 7:10, 23:26] = 1  # (24, 8)
-    other = pairs.modalities(replace(split, masks=masks), seed=5)
+    other = simulated.modalities(replace(split, masks=masks), seed=5)
     y, x = ndimage.center_of_mass(other.targets["moving_masks"][0])
     assert np.array([24, 8]) + other.targets["field"][0, 8, 24] == pytest.approx([x, y], abs=0.5)
 
 
 def test_the_other_image_shows_the_moved_anatomy_in_another_contrast():
     split = blocks()
-    other = pairs.modalities(split, seed=1)
+    other = simulated.modalities(split, seed=1)
     masks = other.targets["moving_masks"]
     expected = simulate.mr_like(masks, seed=1)
     np.testing.assert_array_equal(other.images[..., 1:], expected)
@@ -191,7 +270,7 @@ def test_the_other_image_shows_the_moved_anatomy_in_another_contrast():
 
 def test_modalities_have_their_seed_and_leave_the_pairs_alone(hearts):
     before = hearts.targets["field"].copy()
-    a, again, b = (pairs.modalities(hearts, seed=s) for s in (1, 1, 2))
+    a, again, b = (simulated.modalities(hearts, seed=s) for s in (1, 1, 2))
     np.testing.assert_array_equal(a.images, again.images)
     np.testing.assert_array_equal(a.targets["field"], again.targets["field"])
     assert (a.targets["field"] != b.targets["field"]).any()
@@ -206,9 +285,9 @@ def test_opencvs_turn_is_the_one_of_the_field():
     """Their matrix for the same turn and shift, by least squares on the field."""
     split = blocks(n=1)
     turn, across, down = np.random.default_rng(7).uniform(-1, 1, (3, 1))[:, 0]
-    A = cv2.getRotationMatrix2D((17.5, 11.5), pairs.TURN * turn, 1.0)
-    A[:, 2] += pairs.SHIFT * 36 * across, pairs.SHIFT * 24 * down
-    u = pairs.modalities(split, seed=7).targets["field"][0]
+    A = cv2.getRotationMatrix2D((17.5, 11.5), simulated.TURN * turn, 1.0)
+    A[:, 2] += simulated.SHIFT * 36 * across, simulated.SHIFT * 24 * down
+    u = simulated.modalities(split, seed=7).targets["field"][0]
     y, x = np.mgrid[:24, :36]
     p = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3)
     found, *_ = np.linalg.lstsq(p, u.reshape(-1, 2) + p[:, :2], rcond=None)
@@ -217,4 +296,4 @@ def test_opencvs_turn_is_the_one_of_the_field():
 
 def test_modalities_need_masks():
     with pytest.raises(DataError, match="pairs with masks"):
-        pairs.modalities(replace(blocks(), masks=None), seed=0)
+        simulated.modalities(replace(blocks(), masks=None), seed=0)
