@@ -1,11 +1,10 @@
 """Hand-crafted features and a linear classifier: the baseline that a network has to beat.
 
 Until about 2012 a computer-aided diagnosis program was made like this: an expert wrote down what
-to measure, a program measured it, and a classifier weighed the measurements. Notebook 00 explains
-every step; notebook 02 compares its networks with :func:`baseline`.
+to measure, a program measured it, and a classifier weighed the measurements. Notebook 00 does it
+step by step; the later ones compare their networks with :func:`baseline`.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,60 +13,29 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
 from skimage.filters import threshold_multiotsu
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from mednb.errors import DataError, ShapeError, UnknownNameError
-from mednb.types import Dataset, Split
+from mednb.errors import DataError, ShapeError
+from mednb.types import Dataset
 
-__all__ = [
-    "CLASSIFIERS",
-    "C_GRID",
-    "FEATURES",
-    "Baseline",
-    "Feature",
-    "baseline",
-    "dark_region",
-    "extract",
-    "measure",
-    "names",
-    "shuffled_labels",
-]
+__all__ = ["FEATURES", "Baseline", "Feature", "baseline", "dark_region", "extract", "measure"]
 
 Grey = NDArray[np.uint8]
 Real = NDArray[np.float64]
 
 #: Strengths tried on the validation split; a small C keeps the weights small.
-C_GRID = (0.001, 0.01, 0.1, 1.0, 10.0)
+STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 
 #: Grey levels the co-occurrence matrix counts: 256 would leave a 28-pixel image nearly no pair.
 _LEVELS = 16
 
-#: Smaller sides leave no room for the neighbourhoods below.
-_LEAST_SIDE = 16
-
 
 @dataclass(frozen=True)
 class Feature:
-    """One number measured on an image.
-
-    Parameters
-    ----------
-    name
-        Short name, unique.
-    kind
-        ``"intensity"``, ``"texture"``, ``"shape"`` or ``"behind"``.
-    unit
-        Grey levels, share of the image, or 1 for a pure number.
-    meaning
-        What it measures, in one phrase.
-    """
+    """One number measured on an image: name, kind, unit (1 for a pure number), meaning."""
 
     name: str
     kind: str
@@ -107,87 +75,54 @@ FEATURES: tuple[Feature, ...] = (
 )
 
 
-def names() -> tuple[str, ...]:
-    """Return the feature names in the order of the columns of :func:`extract`."""
-    return tuple(feature.name for feature in FEATURES)
-
-
-def extract(images: ArrayLike) -> Real:
-    """Measure :data:`FEATURES` on each image. Nothing is learnt and nothing is random.
+def extract(images: ArrayLike, masks: ArrayLike | None = None) -> Real:
+    """Measure :data:`FEATURES` on each image, ``(N, F)`` float64. Nothing is learnt or random.
 
     Parameters
     ----------
     images
         ``(N, H, W)`` or ``(N, H, W, 1)`` uint8 in 0..255, sides of at least 16 pixels.
-
-    Returns
-    -------
-    ndarray
-        ``(N, F)`` float64, finite; units as :data:`FEATURES` says.
+    masks
+        ``(N, H, W)``, 1 inside the lesion; None guesses it by :func:`dark_region`.
 
     Raises
     ------
-    ShapeError
-        When the images are not grey, or too small.
-    DataError
-        When they are not uint8.
+    ShapeError, DataError
+        When the images are not grey, too small, or not uint8.
     """
     grey = _checked(images)
-    each = np.array([_measure(image) for image in grey])
+    regions = list(map(_dark_region, grey)) if masks is None else np.asarray(masks, np.uint8)
+    each = np.array([_measure(image, region) for image, region in zip(grey, regions, strict=True)])
     # Co-occurrence features come for all images at once; they stand first among the textures.
     at = [feature.kind for feature in FEATURES].index("texture")
     return np.hstack([each[:, :at], _co_occurrence(grey), each[:, at:]])
 
 
-def dark_region(image: ArrayLike) -> NDArray[np.uint8]:
-    """Outline what is darkest at its depth: the guess at a lesion that the shape features use.
+def dark_region(image: ArrayLike) -> Grey:
+    """Return a mask ``(H, W)`` of what is darkest at its depth: the guess at a lesion.
 
     Smooth; subtract the median of each row, because tissue layers and attenuation change
     brightness with depth; split by Otsu's threshold; of the dark components keep the one with the
-    largest sum of darkness, weighted towards the middle.
+    largest sum of darkness, weighted towards the middle. All 0 where there is no contrast.
 
     Parameters
     ----------
     image
         ``(H, W)`` or ``(H, W, 1)`` uint8 in 0..255.
 
-    Returns
-    -------
-    ndarray
-        ``(H, W)`` uint8, 1 inside. All 0 for an image without any contrast.
-
-    Raises
-    ------
-    ShapeError, DataError
-        As :func:`extract`.
-
     References
     ----------
-    Otsu, A threshold selection method from gray-level histograms, IEEE Trans. SMC 9(1):62-66
-    (1979), doi:10.1109/TSMC.1979.4310076. Explained in notebook 00.
+    Otsu, IEEE Trans. SMC 9(1):62-66 (1979), doi:10.1109/TSMC.1979.4310076. Notebook 00.
     """
     return _dark_region(_checked(np.asarray(image)[None])[0])
 
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """A classifier fitted to hand-crafted features, and what it said about the test split.
-
-    Parameters
-    ----------
-    model
-        The fitted scikit-learn estimator; it takes what :func:`extract` returns.
-    C
-        The strength chosen on the validation split.
-    validation
-        C -> AUC on the validation split.
-    scores
-        ``(N, K)`` probabilities of the test split, rows sum to 1.
-    """
+    """The fitted pipeline, the strength chosen, and test probabilities ``(N, K)``."""
 
     model: Any
     C: float
-    validation: dict[float, float]
     scores: Real
 
 
@@ -196,178 +131,56 @@ def measure(dataset: Dataset) -> dict[str, Real]:
 
     Colour is given up: the features are of grey levels, here the mean of the channels.
     """
+    parts = {name: getattr(dataset, name).images for name in ("train", "val", "test")}
     return {
-        name: extract(_mean_channel(getattr(dataset, name).images))
-        for name in ("train", "val", "test")
+        # In float32 every mean of three levels rounds as the exact one does.
+        name: extract(np.rint(images.mean(axis=-1, dtype=np.float32)).astype(np.uint8))
+        for name, images in parts.items()
     }
 
 
-def baseline(
-    dataset: Dataset,
-    *,
-    seed: int = 0,
-    classifier: str = "logistic",
-    measured: Mapping[str, Real] | None = None,
-) -> Baseline:
-    """Fit a classifier on features of ``train``, choose C on ``val``, apply it once to ``test``.
-
-    Parameters
-    ----------
-    dataset
-        Images of a task with one label a case; of colour only the mean of the channels counts.
-    seed
-        Of the folds that calibrate an SVM; the rest is not random.
-    classifier
-        One of :data:`CLASSIFIERS`: ``"logistic"`` or ``"svm"`` (Gaussian kernel).
-    measured
-        What :func:`measure` returned for ``dataset``, to save measuring again.
-
-    Returns
-    -------
-    Baseline
-        Give its ``scores`` to :func:`mednb.metrics.classification.evaluate`.
-
-    Raises
-    ------
-    UnknownNameError
-        When there is no such classifier.
-    DataError
-        When the task has several labels a case.
-
-    Notes
-    -----
-    Explained in notebook 00; notebook 02 computes it again as the result to beat.
-    """
-    if classifier not in CLASSIFIERS:
-        raise UnknownNameError("classifier", classifier, CLASSIFIERS)
-    _one_label(dataset)
-    x = measure(dataset) if measured is None else measured
-    models, validation = {}, {}
-    with _one_thread():
-        for C in C_GRID:
-            model = CLASSIFIERS[classifier](C, dataset.train, seed)
-            models[C] = model.fit(x["train"], dataset.train.labels)
-            validation[C] = _auc(dataset.val.labels, model.predict_proba(x["val"]))
-    best = max(C_GRID, key=lambda C: validation[C])
-    scores = models[best].predict_proba(x["test"])
-    return Baseline(model=models[best], C=best, validation=validation, scores=scores)
-
-
-def shuffled_labels(
-    dataset: Dataset, *, C: float, n: int, seed: int, measured: Mapping[str, Real] | None = None
-) -> Real:
-    """Negative control: fit ``n`` times to training labels that were permuted among groups.
-
-    Parameters
-    ----------
-    dataset
-        As for :func:`baseline`.
-    C
-        The strength of the logistic regression.
-    n
-        Number of permutations. One is not enough: features go together, so a single meaningless
-        model may be far from 0.5 on either side; only their mean is at 0.5.
-    seed
-        Of the permutations.
-    measured
-        As for :func:`baseline`.
-
-    Returns
-    -------
-    ndarray
-        ``(n,)`` AUC on the test split, 0..1.
+def baseline(dataset: Dataset) -> Baseline:
+    """Fit logistic regression on features of ``train``, choose C on ``val``, apply it to ``test``.
 
     Raises
     ------
     DataError
         When the task has several labels a case.
-
-    References
-    ----------
-    Ojala and Garriga, Permutation tests for studying classifier performance, JMLR 11:1833-1863
-    (2010). Explained in notebook 00.
     """
-    _one_label(dataset)
-    x = measure(dataset) if measured is None else measured
-    rng = np.random.default_rng(seed)
-    _, first, group = np.unique(dataset.train.groups, return_index=True, return_inverse=True)
-    of_group = dataset.train.labels[first]
-    aucs = []
-    with _one_thread():
-        for _ in range(n):
-            labels = rng.permutation(of_group)[group]
-            model = _logistic(C, dataset.train, seed).fit(x["train"], labels)
-            aucs.append(_auc(dataset.test.labels, model.predict_proba(x["test"])))
-    return np.array(aucs)
-
-
-def _one_thread() -> Any:
-    """Matrices this small are slower on several threads, and their sums depend on the number."""
-    return threadpool_limits(1)
-
-
-def _one_label(dataset: Dataset) -> None:
-    if dataset.train.labels.ndim != 1:
+    train, val = dataset.train, dataset.val
+    if train.labels.ndim != 1:
         raise DataError(
             f"Expected one label a case. Received: a {dataset.task} task, labels of shape "
-            f"{dataset.train.labels.shape}. Fit one model for each label."
+            f"{train.labels.shape}. Fit one model for each label."
         )
-
-
-def _logistic(C: float, train: Split, seed: int) -> Any:
-    del train, seed  # a convex problem has one solution, whatever the start
-    return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=5000))
-
-
-def _svm(C: float, train: Split, seed: int) -> Any:
-    """Return an SVM with probabilities by Platt's sigmoid, from folds that keep groups whole."""
-    folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
-    return CalibratedClassifierCV(
-        make_pipeline(StandardScaler(), SVC(C=C)),
-        cv=list(folds.split(train.images, train.labels, train.groups)),
-        ensemble=False,
-    )
-
-
-#: Name -> function that makes an unfitted classifier from (C, train, seed).
-CLASSIFIERS: dict[str, Callable[[float, Split, int], Any]] = {
-    "logistic": _logistic,
-    "svm": _svm,
-}
-
-
-def _auc(labels: NDArray[np.int64], scores: Real) -> float:
-    if scores.shape[1] == 2:
-        return float(roc_auc_score(labels, scores[:, 1]))
-    return float(roc_auc_score(labels, scores, multi_class="ovr"))
-
-
-def _mean_channel(images: Grey) -> Grey:
-    if images.ndim != 4 or images.shape[3] == 1 or images.dtype != np.uint8:
-        return images
-    # In float32 every mean of three levels rounds as the exact one does.
-    mean: Grey = np.rint(images.mean(axis=3, dtype=np.float32)).astype(np.uint8)
-    return mean
+    x = measure(dataset)
+    models, auc = {}, {}
+    for C in STRENGTHS:
+        pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=5000))
+        models[C] = pipeline.fit(x["train"], train.labels)
+        p = pipeline.predict_proba(x["val"])
+        auc[C] = roc_auc_score(val.labels, p[:, 1] if p.shape[1] == 2 else p, multi_class="ovr")
+    best = max(STRENGTHS, key=lambda C: auc[C])
+    return Baseline(models[best], best, models[best].predict_proba(x["test"]))
 
 
 def _checked(images: ArrayLike) -> Grey:
     grey = np.asarray(images)
     if grey.ndim == 4 and grey.shape[3] == 1:
         grey = grey[..., 0]
-    if grey.ndim != 3 or min(grey.shape[1:]) < _LEAST_SIDE:
+    if grey.ndim != 3 or min(grey.shape[1:]) < 16:
         raise ShapeError(
-            f"Expected grey images (N, H, W) or (N, H, W, 1) with sides of {_LEAST_SIDE} pixels or "
-            f"more. Received: shape {np.shape(images)}. Average the channels of a colour image."
+            f"Expected grey images (N, H, W) or (N, H, W, 1) with sides of 16 pixels or more. "
+            f"Received: shape {np.shape(images)}. Average the channels of a colour image."
         )
     if grey.dtype != np.uint8:
         raise DataError(f"Expected images of type uint8 in 0..255. Received: {grey.dtype}.")
     return np.ascontiguousarray(grey)
 
 
-def _measure(image: Grey) -> Real:
+def _measure(image: Grey, region: Grey) -> Real:
     dx, dy = (_sobel(image, dx=x, dy=1 - x) for x in (1, 0))
     slope = np.hypot(dx, dy)
-    region = _dark_region(image)
     return np.array(
         [
             *_intensity(image),
