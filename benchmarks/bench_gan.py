@@ -23,7 +23,7 @@ from table import record
 
 import mednb
 from mednb import generation, simulate
-from mednb.metrics import classification, generative, image_features
+from mednb.metrics import classification
 from mednb.types import Split
 
 RESULT = Path(__file__).with_name("gan.json")
@@ -128,21 +128,21 @@ class Run:
         made = self.synthetic
         row: dict[str, object] = {"n": self.n, "run": self.run, "seconds": round(self.seconds, 1)}
         extractors = {
-            "texture": image_features.random_convolution(self.val.images),
-            "layout": image_features.principal_components(self.val.images),
+            "texture": generation.random_convolution(self.val.images),
+            "layout": generation.principal_components(self.val.images),
         }
         for name, extract in extractors.items():
-            report = generative.evaluate(extract(unseen.images), extract(made.images), draws=5)
+            report = generation.evaluate(extract(unseen.images), extract(made.images), draws=5)
             for figure in ("frechet", "coverage"):
-                row[f"{name}_{figure}"] = round(report[figure].value, 3)
-                row[f"{name}_{figure}_floor"] = round(report.floor[figure].value, 3)
+                row[f"{name}_{figure}"] = round(report.loc[figure, "generated"], 3)
+                row[f"{name}_{figure}_floor"] = round(report.loc[figure, "floor"], 3)
         layout = extractors["layout"]
         held = layout(self.extra.images[: 2 * self.n])
-        found = generative.memorisation(
+        found = generation.memorisation(
             layout(made.images[: self.n]), train=layout(self.real.images), holdout=held
         )
-        row["share_nearest_train"] = round(found.generated.share, 3)
-        row["p_copies"] = round(found.generated.p, 4)
+        row["share_nearest_train"] = round(found.loc["share", "generated"], 3)
+        row["p_copies"] = round(found.loc["p", "generated"], 4)
         return row
 
 
@@ -190,7 +190,7 @@ def main() -> None:
         "n_test": 600,
         "sizes": SIZES,
         "updates": generation.EPOCHS * generation.CASES // generation.BATCH,
-        "gan": {**generation.GENERATOR, "updates": generation.STEPS},
+        "gan": {"latent": 32, "width": 16, "rates": (1e-3, 1e-3), "updates": generation.STEPS},
         "tried": TRIED,
     }
     kept = File(options.out, head)

@@ -1,4 +1,4 @@
-"""Figures for generated images: ``mednb.metrics.generative`` and the textbook's implementation.
+"""Figures for generated images: ``mednb.generation`` and the textbook's implementation.
 
 2,000 real against 2,000 generated images of 64, 512 and 2,048 features. The textbook: SciPy's root
 of the product of two covariances, and balls from scikit-learn's pairwise distances with a partition
@@ -18,7 +18,7 @@ from sklearn.metrics.pairwise import polynomial_kernel
 from table import record
 from threadpoolctl import threadpool_limits
 
-from mednb.metrics import generative
+from mednb import generation
 
 N, K = 2000, 5
 WIDTHS = (64, 512, 2048)
@@ -68,12 +68,6 @@ def textbook_kid(x: np.ndarray, y: np.ndarray) -> tuple[float]:
     return (float(kernels[0].sum() * scale + kernels[1].sum() * scale - 2 * kernels[2].mean()),)
 
 
-def neighbours(x: np.ndarray, y: np.ndarray) -> tuple[float, ...]:
-    """Return the four figures of ``mednb``."""
-    found = generative.neighbour_figures(x, y, k=K)
-    return found.precision, found.recall, found.density, found.coverage
-
-
 def clock(function: Callable[..., Any], *arguments: np.ndarray, runs: int = 2) -> tuple[Any, float]:
     """Return the result and the processor seconds of the quickest run."""
     seconds: list[float] = []
@@ -90,12 +84,12 @@ def main() -> None:
     contenders = {
         "Frechet distance": (
             lambda x, y: (textbook_frechet(x, y),),
-            lambda x, y: (generative.frechet_distance(x, y),),
+            lambda x, y: (generation.frechet_distance(x, y),),
         ),
-        "precision, recall, density, coverage": (textbook_neighbours, neighbours),
-        "KID (ours with its interval)": (
+        "precision, recall, density, coverage": (textbook_neighbours, generation.neighbour_figures),
+        "KID": (
             textbook_kid,
-            lambda x, y: (generative.kernel_distance(x, y).value,),
+            lambda x, y: (generation.kernel_distance(x, y),),
         ),
     }
     rows = []

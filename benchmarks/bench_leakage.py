@@ -12,9 +12,10 @@ import numpy as np
 from table import record
 
 import mednb
+from mednb import evaluation
 from mednb.metrics import classification
 from mednb.metrics.intervals import mean_interval
-from mednb.models import cnn, features, leakage
+from mednb.models import cnn, features
 from mednb.types import Split
 
 RESULT = Path(__file__).with_name("leakage.json")
@@ -36,14 +37,13 @@ def estimate(values: object) -> list[float]:
 
 def look_up(split: Split, seeds: int) -> list[dict[str, object]]:
     """Measure the inflation of nearest neighbours for numbers of phantoms and of views."""
-    x, y = leakage.pixels(split.images), (split.labels == 2).astype(int)
+    x, y = evaluation.pixels(split.images), (split.labels == 2).astype(int)
     view = np.arange(len(y)) % 8
     rows = []
     for patients in PATIENTS:
         for views in VIEWS:
             some = view < views
-            found = leakage.repeat(
-                leakage.by_split,
+            found = evaluation.by_split(
                 x[some],
                 y[some],
                 split.groups[some],
@@ -104,7 +104,7 @@ def tuning(draws: int) -> list[dict[str, object]]:
     train, test = ((x[n], (getattr(lesions, n).labels == 2).astype(int)) for n in ("train", "test"))
     rows = []
     for k in CANDIDATES:
-        found = leakage.by_tuning(train, (*test, lesions.test.groups), candidates=k, draws=draws)
+        found = evaluation.by_tuning(train, (*test, lesions.test.groups), candidates=k, draws=draws)
         gaps = {name: estimate(f.on_test - f.on_fresh) for name, f in found.items()}
         rows.append({"candidates": k, **gaps})
     return rows

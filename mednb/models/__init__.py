@@ -7,44 +7,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __all__ = [
-    "adversarial",
     "augment",
     "cnn",
     "convolution",
-    "diffaugment",
     "features",
     "gan",
-    "holes",
-    "inpainting",
-    "leakage",
     "patches",
     "pooling",
     "rnn",
-    "spectral",
-    "spread",
     "unet",
-    "wgan",
 ]
 
 if TYPE_CHECKING:
     from mednb.models import (
-        adversarial,
         augment,
         cnn,
         convolution,
-        diffaugment,
         features,
         gan,
-        holes,
-        inpainting,
-        leakage,
         patches,
         pooling,
         rnn,
-        spectral,
-        spread,
         unet,
-        wgan,
     )
 
 

@@ -799,8 +799,7 @@ def _log(ax: Axes, log: str) -> None:
 
 # Figures of one chapter each, on their way into it.
 from mednb.plots.evaluation import decision_curve, threshold  # noqa: E402
-from mednb.plots.generation import gains, montage, points  # noqa: E402
-from mednb.plots.sequences import m_mode, motion  # noqa: E402
+from mednb.plots.sequences import motion  # noqa: E402
 
 __all__ = [
     "OKABE_ITO",
@@ -812,14 +811,10 @@ __all__ = [
     "decision_curve",
     "film",
     "frame",
-    "gains",
     "images",
     "interactive",
     "intervals",
-    "m_mode",
-    "montage",
     "motion",
-    "points",
     "reliability",
     "roc",
     "scatter",

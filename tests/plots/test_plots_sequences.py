@@ -1,11 +1,10 @@
-"""Pictures of motion: what is read off the line, alternative texts, refusals."""
+"""Pictures of motion: alternative texts, refusals."""
 
 import numpy as np
 import pytest
 
 from mednb import plots
-from mednb.errors import DataError, ShapeError
-from mednb.types import Clip
+from mednb.errors import ShapeError
 
 
 @pytest.fixture
@@ -16,21 +15,6 @@ def shown(monkeypatch):
         "IPython.display.display", lambda data, *, raw, metadata: calls.append((data, metadata))
     )
     return calls
-
-
-def clip(t=7, h=8, w=9):
-    """Pixel (row, column) of frame k holds 20 k + row."""
-    value = 20 * np.arange(t)[:, None, None] + np.arange(h)[:, None]
-    frames = np.broadcast_to(value, (t, h, w)).astype(np.uint8)[..., None]
-    return Clip(frames.copy(), seconds_per_frame=0.04, spacing_mm=(0.5, 0.5))
-
-
-def test_m_mode_reads_the_line_in_every_frame(shown):
-    picture = plots.m_mode(clip(), (1, 4), (6, 4), alt="a wall")
-    np.testing.assert_allclose(picture, np.arange(1, 7)[:, None] + 20 * np.arange(7))
-    slanted = plots.m_mode(clip(), (0, 0), (6, 8), alt="slanted")
-    np.testing.assert_allclose(slanted[:, 2], 40 + np.linspace(0, 6, 11), atol=0.1)
-    assert [m["image/png"]["alt"] for _, m in shown] == ["a wall", "slanted"]
 
 
 def test_every_figure_has_its_alternative_text(shown):
@@ -48,10 +32,6 @@ def test_short_arrows_are_left_out(shown):
 
 
 def test_errors_teach(shown):
-    with pytest.raises(DataError, match="frame of 8 x 9"):
-        plots.m_mode(clip(), (0, 0), (8, 0), alt="x")
-    with pytest.raises(DataError, match="two points"):
-        plots.m_mode(clip(), (3, 3), (3, 3), alt="x")
     with pytest.raises(ShapeError, match=r"\(H, W, 2\)"):
         plots.motion([np.zeros((8, 9))], [np.zeros((9, 8, 2))], alt="x")
     assert shown == []
