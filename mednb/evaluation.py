@@ -3,25 +3,42 @@
 A leak is any way in which a model, or whoever built it, has met the answer before the test. Four
 are common with images: views of one patient on both sides of the split, copies of test images among
 the training images, choices made by looking at the test, and columns chosen before the split.
-Notebook 05 runs all four. ``x`` is ``(N, F)``, ``y`` ``(N,)`` 0 or 1, and ``groups`` ``(N,)`` says
-which patient or phantom an image shows.
+Notebook 05 runs all four, and draws the figures below. ``x`` is ``(N, F)``, ``y`` ``(N,)`` 0 or 1,
+and ``groups`` ``(N,)`` says which patient or phantom an image shows.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from sklearn.feature_selection import SelectKBest, f_classif
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-__all__ = ["by_copies", "by_selection", "by_split", "by_tuning", "near_copies", "pixels"]
+from mednb import plots
+from mednb.metrics.probability import DecisionCurve, Reliability, RocBand
+
+__all__ = [
+    "by_copies",
+    "by_selection",
+    "by_split",
+    "by_tuning",
+    "decision_curve",
+    "near_copies",
+    "pixels",
+    "reliability",
+    "roc",
+    "threshold",
+]
 
 Real = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -147,3 +164,203 @@ def _logistic() -> Any:
 
 def _auc(model: Any, x: Real, y: Ints) -> float:
     return float(roc_auc_score(y, model.predict_proba(x)[:, 1]))
+
+
+def roc(
+    y_true: ArrayLike,
+    scores: Mapping[str, ArrayLike],
+    *,
+    alt: str,
+    band: RocBand | None = None,
+    points: Mapping[str, tuple[float, float]] | None = None,
+    steps: bool = False,
+    size: tuple[float, float] = (4.6, 4.0),
+) -> None:
+    """Show ROC curves over the diagonal of guessing.
+
+    Parameters
+    ----------
+    y_true
+        ``(N,)`` labels 0 and 1.
+    scores
+        Legend text -> ``(N,)`` probabilities in 0..1. Put the AUC and its interval in the text.
+    alt
+        Alternative text.
+    band
+        From :func:`mednb.metrics.probability.roc_band`: drawn behind the first curve.
+    points
+        Legend text -> (sensitivity, specificity) of an operating point.
+    steps
+        Mark every threshold, for a curve of a few cases.
+    size
+        Width and height in inches.
+    """
+    fig, ax = plt.subplots(figsize=size)
+    ax.plot([0, 1], [0, 1], color="0.5", linewidth=0.8, linestyle=":", label="guessing")
+    for i, (name, score) in enumerate(scores.items()):
+        alarms, found, _ = roc_curve(y_true, np.asarray(score), drop_intermediate=False)
+        ax.plot(
+            alarms, found, color=plots.OKABE_ITO[i], label=name, marker="o" * steps, markersize=3
+        )
+    if band is not None:
+        text = "95 % interval, point by point"
+        ends = band.false_positive_rate, band.low, band.high
+        ax.fill_between(*ends, color=plots.OKABE_ITO[0], alpha=0.2, linewidth=0, label=text)
+    _mark(ax, points or {}, first=len(scores))
+    _roc_axes(ax)
+    ax.legend(loc="lower right", fontsize=8)
+    plots.show(fig, alt=alt)
+
+
+def reliability(bins: Mapping[str, Reliability], *, alt: str) -> None:
+    """Show predicted probabilities against what came true, a panel a model, counts below.
+
+    Parameters
+    ----------
+    bins
+        Title -> what :func:`mednb.metrics.probability.reliability` returned.
+    alt
+        Alternative text.
+    """
+    shape: dict[str, Any] = {"squeeze": False, "sharex": True, "sharey": "row"}
+    shape |= {"figsize": (0.6 + 2.4 * len(bins), 3.2), "height_ratios": (3, 1)}
+    fig, axes = plt.subplots(2, len(bins), **shape)
+    for (upper, lower), (title, found) in zip(axes.T, bins.items(), strict=True):
+        full = found.n > 0
+        said, came = found.predicted[full], found.observed[full]
+        ends = [came - found.low[full], found.high[full] - came]
+        upper.plot([0, 1], [0, 1], color="0.5", linewidth=0.8, linestyle=":")
+        upper.errorbar(said, came, yerr=np.maximum(ends, 0), fmt="o", markersize=4, capsize=2)
+        upper.set(title=f"{title}: ECE {found.ece:.2f}", ylim=(-0.03, 1.03))
+        width = np.diff(found.edges)
+        lower.bar(found.edges[:-1] + width / 2, found.n, width=0.9 * width, color="0.6")
+        lower.set(xlim=(-0.03, 1.03), xlabel="predicted probability")
+    axes[0, 0].set_ylabel("share that came true")
+    axes[1, 0].set_ylabel("cases")
+    plots.show(fig, alt=alt)
+
+
+def decision_curve(
+    curves: Mapping[str, DecisionCurve],
+    *,
+    alt: str,
+    marks: Mapping[str, float] | None = None,
+    size: tuple[float, float] = (6.0, 3.2),
+) -> None:
+    """Show net benefit against the threshold, beside treating all and treating nobody.
+
+    Parameters
+    ----------
+    curves
+        Legend text -> what :func:`mednb.metrics.probability.net_benefit` returned; all of one split
+        and one prevalence. The first is drawn with its interval.
+    alt
+        Alternative text.
+    marks
+        Text -> threshold of a vertical line.
+    size
+        Width and height in inches.
+    """
+    first = next(iter(curves.values()))
+    fig, ax = plt.subplots(figsize=size)
+    t = first.thresholds
+    ax.fill_between(t, first.low, first.high, color=plots.OKABE_ITO[0], alpha=0.2, linewidth=0)
+    for name, curve in curves.items():
+        ax.plot(curve.thresholds, curve.model, label=name)
+    ax.plot(t, first.everyone, color="0.4", linewidth=1, linestyle="--", label="call all")
+    ax.axhline(0, color="0.4", linewidth=1, linestyle=":", label="call nobody")
+    for text, at in (marks or {}).items():
+        ax.axvline(at, color="0.4", linewidth=0.8)
+        ax.annotate(text, (at, 1), xycoords=("data", "axes fraction"), fontsize=8, va="bottom")
+    top = 1.15 * first.prevalence
+    ax.set(
+        xlim=(0, 1),
+        ylim=(-0.35 * top, top),
+        xlabel="threshold: probability from which to act",
+        ylabel="net benefit (found a case)",
+    )
+    ax.legend(loc="upper right", fontsize=8)
+    plots.show(fig, alt=alt)
+
+
+def threshold(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    at: float,
+    *,
+    classes: tuple[str, str],
+    alt: str,
+) -> None:
+    """Show one threshold three ways: on the scores, as counts, and as a point of the ROC curve.
+
+    Parameters
+    ----------
+    y_true, y_score
+        ``(N,)`` labels 0 and 1, and ``(N,)`` probabilities in 0..1.
+    at
+        Cases with a probability of at least this are called positive.
+    classes
+        Names of the negative and of the positive class.
+    alt
+        Alternative text.
+    """
+    truth, p = np.asarray(y_true) == 1, np.asarray(y_score, dtype=float)
+    said = p >= at
+    tp, fp = int(np.sum(said & truth)), int(np.sum(said & ~truth))
+    fn, tn = int(np.sum(~said & truth)), int(np.sum(~said & ~truth))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(7.0, 3.1), width_ratios=(1.35, 1))
+    edges = np.linspace(0, 1, 26)
+    for name, side, colour, way in (
+        (classes[0], ~truth, plots.OKABE_ITO[0], 1),
+        (classes[1], truth, plots.OKABE_ITO[1], -1),
+    ):
+        n, _ = np.histogram(p[side], edges)
+        left.bar(edges[:-1], way * n, width=np.diff(edges), align="edge", color=colour, label=name)
+    left.axvline(at, color="k", linewidth=1, linestyle="--")
+    left.axhline(0, color="k", linewidth=0.8)
+    low, high = left.get_ylim()
+    left.set(ylim=(1.35 * low, 1.35 * high), xlabel="probability", ylabel="cases (mirrored below)")
+    left.yaxis.set_major_formatter(lambda count, _: f"{abs(count):.0f}")
+    paper = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1}
+    for x, y, text, ha in (
+        (0.02, 0.98, f"TN {tn}", "left"),
+        (0.98, 0.98, f"FP {fp}", "right"),
+        (0.02, 0.02, f"FN {fn}", "left"),
+        (0.98, 0.02, f"TP {tp}", "right"),
+    ):
+        va = "top" if y > 0.5 else "bottom"
+        left.text(x, y, text, transform=left.transAxes, ha=ha, va=va, bbox=paper)
+    left.legend(loc="upper center", fontsize=8, ncols=2, bbox_to_anchor=(0.5, 1.13))
+    false, true, _ = roc_curve(truth, p, drop_intermediate=False)
+    right.plot([0, 1], [0, 1], color="0.5", linewidth=0.8, linestyle=":")
+    right.plot(false, true, color="k", linewidth=1)
+    _mark(right, {f"threshold {at:.2f}": (tp / (tp + fn), tn / (tn + fp))}, first=2)
+    _roc_axes(right)
+    right.legend(loc="lower right", fontsize=8)
+    plots.show(fig, alt=alt)
+
+
+def _mark(ax: Axes, points: Mapping[str, tuple[float, float]], *, first: int) -> None:
+    """Put a point of its own colour and shape on the curve for each operating point."""
+    shapes = "Ds^vP*o"
+    for i, (name, (sensitivity, specificity)) in enumerate(points.items()):
+        ax.plot(
+            1 - specificity,
+            sensitivity,
+            marker=shapes[i % len(shapes)],
+            markersize=7,
+            linestyle="none",
+            color=plots.OKABE_ITO[(first + i) % len(plots.OKABE_ITO)],
+            label=name,
+            zorder=3,
+        )
+
+
+def _roc_axes(ax: Axes) -> None:
+    ax.set(
+        xlabel="1 - specificity: false alarms",
+        ylabel="sensitivity: found",
+        xlim=(-0.02, 1.02),
+        ylim=(-0.02, 1.02),
+        aspect="equal",
+    )

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mednb import plots, simulate
+from mednb import plots
 from mednb.errors import DataError, ShapeError
-from mednb.metrics import probability
 from mednb.metrics.agreement import agreement
 from mednb.models.unet import unet
 
@@ -22,11 +21,6 @@ def no_figure_left_open():
     left = plt.get_fignums()
     plt.close("all")
     assert left == []
-
-
-@pytest.fixture(scope="module")
-def study():
-    return simulate.scores(60, images=2, seed=3)
 
 
 @pytest.fixture
@@ -53,7 +47,7 @@ def picture(output, kind="image/png"):
     return Image.open(io.BytesIO(base64.b64decode(output[0][kind])))
 
 
-def test_every_figure_has_its_alternative_text_and_is_closed(shown, study):
+def test_every_figure_has_its_alternative_text_and_is_closed(shown):
     x = np.arange(5)
     plots.images(np.zeros((3, 7, 8)), alt="three", titles=["a", "b", "c"], window=None)
     plots.curves(x, {"one": x, "two": x**2}, xlabel="t", ylabel="y", alt="lines", marks={"m": 2})
@@ -62,10 +56,7 @@ def test_every_figure_has_its_alternative_text_and_is_closed(shown, study):
     found = agreement(x, x + np.array([1, 0, 1, 0, 1]), unit="mL", replicates=50)
     plots.bland_altman(x, x + 0.5, found, quantity="volume", alt="pairs")
     plots.scatter([(x, x, "x", "y")], alt="cloud")
-    plots.roc(study.labels, {"model": study.probability}, alt="curve")
-    bins = probability.reliability(study.labels, study.probability)
-    plots.reliability({"model": bins}, alt="bins")
-    alts = ["three", "lines", "dots", "counts", "pairs", "cloud", "curve", "bins"]
+    alts = ["three", "lines", "dots", "counts", "pairs", "cloud"]
     assert [m["image/png"]["alt"] for _, m in shown] == alts
     assert all("alt" not in d and d["text/plain"].startswith("<Figure: ") for d, _ in shown)
 
@@ -170,39 +161,6 @@ def test_several_curves_of_a_name_are_their_median_and_their_range(drawn):
     (area,) = ax.collections
     corners = {tuple(c) for c in area.get_paths()[0].vertices}
     assert corners >= {(0, 1), (0, 9), (1, 2), (1, 4), (2, 3)}
-
-
-def test_roc_draws_curve_band_and_operating_point(drawn, study):
-    y, p = study.labels, study.probability
-    around = probability.roc_band(y, p, groups=study.groups, replicates=50)
-    plots.roc(y, {"model": p}, band=around, points={"here": (0.8, 0.6)}, alt="roc")
-    (ax,) = drawn[0][0].axes
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == [
-        "guessing",
-        "model",
-        "95 % interval, point by point",
-        "here",
-    ]
-    point = ax.lines[-1]
-    np.testing.assert_allclose([point.get_xdata(), point.get_ydata()], [[0.4], [0.8]])
-    curve = ax.lines[1]
-    np.testing.assert_allclose(
-        np.trapezoid(curve.get_ydata(), curve.get_xdata()),
-        np.mean(p[y == 1][:, None] > p[y == 0]),
-        atol=1e-12,
-    )
-
-
-def test_reliability_draws_each_model_and_leaves_empty_bins_out(drawn, study):
-    found = probability.reliability(study.labels, 0.5 * study.probability)
-    plots.reliability({"halved": found, "again": found}, alt="bins")
-    axes = drawn[0][0].axes
-    assert len(axes) == 4
-    assert axes[0].get_title() == f"halved: ECE {found.ece:.2f}"
-    points = axes[0].containers[0].lines[0]
-    assert len(points.get_xdata()) == np.sum(found.n > 0) < len(found.n)
-    heights = [bar.get_height() for bar in axes[2].patches]
-    assert heights == found.n.tolist()
 
 
 def boxes(figure):

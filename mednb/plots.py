@@ -24,7 +24,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from mednb.errors import DataError, ShapeError
 from mednb.metrics.agreement import Agreement
-from mednb.metrics.probability import Reliability, RocBand
+
+__all__ = [
+    "OKABE_ITO",
+    "ON_GREY",
+    "architecture",
+    "bland_altman",
+    "confusion",
+    "curves",
+    "film",
+    "frame",
+    "images",
+    "interactive",
+    "intervals",
+    "scatter",
+    "show",
+    "style",
+]
 
 #: Okabe and Ito's palette, told apart with every common kind of colour vision.
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -506,80 +522,6 @@ def bland_altman(
     show(fig, alt=alt)
 
 
-def roc(
-    y_true: ArrayLike,
-    scores: Mapping[str, ArrayLike],
-    *,
-    alt: str,
-    band: RocBand | None = None,
-    points: Mapping[str, tuple[float, float]] | None = None,
-    steps: bool = False,
-    size: tuple[float, float] = (4.6, 4.0),
-) -> None:
-    """Show ROC curves over the diagonal of guessing.
-
-    Parameters
-    ----------
-    y_true
-        ``(N,)`` labels 0 and 1.
-    scores
-        Legend text -> ``(N,)`` probabilities in 0..1. Put the AUC and its interval in the text.
-    alt
-        Alternative text.
-    band
-        From :func:`mednb.metrics.probability.roc_band`: drawn behind the first curve.
-    points
-        Legend text -> (sensitivity, specificity) of an operating point.
-    steps
-        Mark every threshold, for a curve of a few cases.
-    size
-        Width and height in inches.
-    """
-    from sklearn.metrics import roc_curve
-
-    fig, ax = plt.subplots(figsize=size)
-    ax.plot([0, 1], [0, 1], color="0.5", linewidth=0.8, linestyle=":", label="guessing")
-    for i, (name, score) in enumerate(scores.items()):
-        alarms, found, _ = roc_curve(y_true, np.asarray(score), drop_intermediate=False)
-        ax.plot(alarms, found, color=OKABE_ITO[i], label=name, marker="o" * steps, markersize=3)
-    if band is not None:
-        text = "95 % interval, point by point"
-        ends = band.false_positive_rate, band.low, band.high
-        ax.fill_between(*ends, color=OKABE_ITO[0], alpha=0.2, linewidth=0, label=text)
-    _mark(ax, points or {}, first=len(scores))
-    _roc_axes(ax)
-    ax.legend(loc="lower right", fontsize=8)
-    show(fig, alt=alt)
-
-
-def reliability(bins: Mapping[str, Reliability], *, alt: str) -> None:
-    """Show predicted probabilities against what came true, a panel a model, counts below.
-
-    Parameters
-    ----------
-    bins
-        Title -> what :func:`mednb.metrics.probability.reliability` returned.
-    alt
-        Alternative text.
-    """
-    shape: dict[str, Any] = {"squeeze": False, "sharex": True, "sharey": "row"}
-    shape |= {"figsize": (0.6 + 2.4 * len(bins), 3.2), "height_ratios": (3, 1)}
-    fig, axes = plt.subplots(2, len(bins), **shape)
-    for (upper, lower), (title, found) in zip(axes.T, bins.items(), strict=True):
-        full = found.n > 0
-        said, came = found.predicted[full], found.observed[full]
-        ends = [came - found.low[full], found.high[full] - came]
-        upper.plot([0, 1], [0, 1], color="0.5", linewidth=0.8, linestyle=":")
-        upper.errorbar(said, came, yerr=np.maximum(ends, 0), fmt="o", markersize=4, capsize=2)
-        upper.set(title=f"{title}: ECE {found.ece:.2f}", ylim=(-0.03, 1.03))
-        width = np.diff(found.edges)
-        lower.bar(found.edges[:-1] + width / 2, found.n, width=0.9 * width, color="0.6")
-        lower.set(xlim=(-0.03, 1.03), xlabel="predicted probability")
-    axes[0, 0].set_ylabel("share that came true")
-    axes[1, 0].set_ylabel("cases")
-    show(fig, alt=alt)
-
-
 def scatter(
     panels: Sequence[tuple[ArrayLike, ArrayLike, str, str]], *, alt: str, height: float = 2.8
 ) -> None:
@@ -759,32 +701,6 @@ def interactive(draw: Callable[..., None], **controls: Any) -> None:
     interact(draw, **controls)
 
 
-def _mark(ax: Axes, points: Mapping[str, tuple[float, float]], *, first: int) -> None:
-    """Put a point of its own colour and shape on the curve for each operating point."""
-    shapes = "Ds^vP*o"
-    for i, (name, (sensitivity, specificity)) in enumerate(points.items()):
-        ax.plot(
-            1 - specificity,
-            sensitivity,
-            marker=shapes[i % len(shapes)],
-            markersize=7,
-            linestyle="none",
-            color=OKABE_ITO[(first + i) % len(OKABE_ITO)],
-            label=name,
-            zorder=3,
-        )
-
-
-def _roc_axes(ax: Axes) -> None:
-    ax.set(
-        xlabel="1 - specificity: false alarms",
-        ylabel="sensitivity: found",
-        xlim=(-0.02, 1.02),
-        ylim=(-0.02, 1.02),
-        aspect="equal",
-    )
-
-
 def _log(ax: Axes, log: str) -> None:
     for letter, axis in (("x", ax.xaxis), ("y", ax.yaxis)):
         if letter not in log:
@@ -795,30 +711,3 @@ def _log(ax: Axes, log: str) -> None:
             axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter(ticker.FormatStrFormatter("%g"))
             axis.set_minor_formatter(ticker.NullFormatter())
-
-
-# Figures of one chapter each, on their way into it.
-from mednb.plots.evaluation import decision_curve, threshold  # noqa: E402
-from mednb.plots.sequences import motion  # noqa: E402
-
-__all__ = [
-    "OKABE_ITO",
-    "ON_GREY",
-    "architecture",
-    "bland_altman",
-    "confusion",
-    "curves",
-    "decision_curve",
-    "film",
-    "frame",
-    "images",
-    "interactive",
-    "intervals",
-    "motion",
-    "reliability",
-    "roc",
-    "scatter",
-    "show",
-    "style",
-    "threshold",
-]
