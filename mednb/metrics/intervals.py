@@ -54,7 +54,6 @@ class Estimate:
     value: float
     low: float
     high: float
-    level: float = 0.95
 
     def __format__(self, spec: str) -> str:
         value, low, high = (format(x, spec or ".2f") for x in self)
