@@ -62,7 +62,7 @@ def run(seed: int) -> tuple[dict[str, float], dict[str, list[float]]]:
         "auc": classification.auc(truth, score, task="binary"),
         "acc": float(np.mean((score > 0.5) == truth)),
         "val_auc": classification.auc(dataset.val.labels, val, task="binary"),
-        "single_val_auc": float(np.mean([h["val_auc"][-1] for h in histories])),
+        "single_val_acc": float(np.mean([h["val_accuracy"][-1] for h in histories])),
         "seconds": round(seconds, 1),
     }
     return figures, {name: _rounded(p) for name, p in (("val", val), ("test", score))}

@@ -76,7 +76,7 @@ def network(split: Split, seeds: int, epochs: int = 30) -> dict[str, object]:
             np.isin(mine.groups, order[:20]),
         ):
             mednb.setup(seed=seed)
-            model = cnn.seed_cnn(classes=3)
+            model = cnn.textbook_cnn(classes=3)
             mednb.train.fit(
                 model, mine.select(~test), val=None, epochs=epochs, seed=seed, verbose=False
             )

@@ -29,6 +29,7 @@ from table import record
 
 import mednb
 from mednb import data, segmentation
+from mednb.augment import deform, jitter
 from mednb.data import simulated
 from mednb.errors import DownloadError
 from mednb.metrics.intervals import mean_of_cases
@@ -37,8 +38,6 @@ from mednb.metrics.ventricle import ejection, volumes
 from mednb.models.unet import segment
 from mednb.sequences import CAVITY
 from mednb.simulate.hearts import REGIONS
-from mednb.train.deform import deform
-from mednb.train.jitter import jitter
 from mednb.types import Clip, Split
 
 RESULT = Path(__file__).with_name("segmentation.json")

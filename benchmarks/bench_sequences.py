@@ -23,12 +23,12 @@ from table import record
 
 import mednb
 from mednb import data, segmentation, sequences
+from mednb.augment import jitter
 from mednb.data import simulated
 from mednb.metrics import classification, intervals
 from mednb.metrics.agreement import agreement
 from mednb.metrics.overlap import dice
 from mednb.models.unet import segment
-from mednb.train.jitter import jitter
 from mednb.types import Split
 
 RESULT = Path(__file__).with_name("sequences.json")

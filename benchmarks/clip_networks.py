@@ -84,7 +84,6 @@ def fit_clips(
         seed=seed,
         x="clips",
         y=y,
-        restore_best=False,
         verbose=False,
     )
     return model

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
+import numpy as np
 
 from mednb.models import cnn
 from mednb.train import History, fit
@@ -67,36 +68,43 @@ def train_small(
     only, which leaves it for choosing between recipes and thresholds.
     """
     height, width, channels = split.images.shape[1:]
+    updates = math.ceil(len(split) / recipe.batch_size)
     members, histories = [], []
     for member in range(recipe.members):
         keras.utils.set_random_seed(1000 * seed + member)
         model = cnn.resnet_small(
-            (height, width, channels),
             classes,
+            (height, width, channels),
             dropout=recipe.dropout,
             augmentation=recipe.augmentation,
         )
         model.compile(
             keras.optimizers.AdamW(
-                _warm_then_cosine(recipe, len(split)), weight_decay=recipe.weight_decay
+                _warm_then_cosine(recipe, len(split)),
+                weight_decay=recipe.weight_decay,
+                use_ema=recipe.average is not None,
+                ema_momentum=(recipe.average or 0.0) ** (1 / updates),
             ),
             keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
+            metrics=["accuracy"],
         )
         history = fit(
             model,
-            split,
-            val=val,
+            _one_hot(split, classes),
+            val=_one_hot(val, classes),
             epochs=recipe.epochs,
             batch_size=recipe.batch_size,
             seed=1000 * seed + member,
-            monitor="val_loss",
-            restore_best=False,
-            average=recipe.average,
+            y="one_hot",
             verbose=verbose,
         )
         members.append(model)
         histories.append(history)
     return cnn.ensemble(members), histories
+
+
+def _one_hot(split: Split, classes: int) -> Split:
+    return replace(split, targets={"one_hot": np.eye(classes, dtype=np.float32)[split.labels]})
 
 
 def _warm_then_cosine(

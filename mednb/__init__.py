@@ -9,11 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("data", "exercises", "metrics", "models", "plots", "simulate", "train", "types")
+_SUBMODULES = (
+    "augment",
+    "data",
+    "exercises",
+    "metrics",
+    "models",
+    "plots",
+    "simulate",
+    "train",
+    "types",
+)
 
 __all__ = ["__version__", "setup", *_SUBMODULES]
 
 if TYPE_CHECKING:
+    from mednb import augment as augment
     from mednb import data as data
     from mednb import exercises as exercises
     from mednb import metrics as metrics

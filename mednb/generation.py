@@ -17,9 +17,9 @@ from skimage.restoration import inpaint_biharmonic
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
+from mednb.augment import ultrasound_layers
 from mednb.errors import DataError, MednbError
 from mednb.metrics.intervals import mean_of_cases
-from mednb.models.augment import ultrasound_augmentation
 from mednb.models.gan import WIDTH, Adversarial, ConditionalGAN, conditional_gan
 from mednb.models.unet import unet
 from mednb.train import fit
@@ -222,7 +222,7 @@ def train_arm(
     ]
     # Weights are drawn here; the augmentation, which draws numbers too, comes later.
     keras.Sequential([keras.Input(shape), layers.Rescaling(1 / 255), *body])
-    moved = [] if strength is None else ultrasound_augmentation(strength)
+    moved = [] if strength is None else ultrasound_layers(strength)
     model = keras.Sequential([keras.Input(shape), layers.Rescaling(1 / 255), *moved, *body])
     model.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy")
     fit(
@@ -232,7 +232,7 @@ def train_arm(
         epochs=EPOCHS,
         batch_size=BATCH,
         seed=seed,
-        monitor="val_auc",
+        keep="best",
         verbose=False,
     )
     return model

@@ -26,8 +26,7 @@ from mednb.models import unet
 from mednb.simulate import kspace
 from mednb.simulate.brains import FIELD_MM, plant
 from mednb.simulate.kspace import Measured, measure
-from mednb.train.history import History
-from mednb.train.loop import fit
+from mednb.train import History, fit
 from mednb.types import Split
 
 Real = NDArray[np.float32]
@@ -239,7 +238,7 @@ def _fit(
     updates = epochs * -(-len(cases) // batch_size)
     schedule = keras.optimizers.schedules.CosineDecay(rate, updates)
     model.compile(keras.optimizers.Adam(schedule), "mse")
-    about = {"batch_size": batch_size, "restore_best": False, "verbose": False, **about}
+    about = {"batch_size": batch_size, "verbose": False, **about}
     return fit(model, cases, val=None, epochs=epochs, **about)
 
 

@@ -24,8 +24,7 @@ from mednb.errors import DataError, ShapeError
 from mednb.metrics.intervals import Estimate, mean_of_cases
 from mednb.metrics.overlap import dice
 from mednb.models import unet
-from mednb.train.history import History
-from mednb.train.loop import fit
+from mednb.train import History, fit
 from mednb.types import Split
 
 Grey = NDArray[np.uint8]
@@ -232,7 +231,7 @@ def train_registrar(
     # The gradient of a local correlation is large where contrast is faint: clip, or it derails.
     adam = keras.optimizers.Adam(rate, global_clipnorm=1.0)
     model.compile(adam, RegistrationLoss(similarity, weight))
-    about: dict[str, Any] = {"batch_size": 16, "restore_best": False, "verbose": False}
+    about: dict[str, Any] = {"batch_size": 16, "verbose": False}
     history = fit(model, split, val=None, epochs=epochs, seed=seed, y="fixed", **about)
     return Registrar(model, history)
 

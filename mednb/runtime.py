@@ -1,12 +1,12 @@
-"""One quiet, deterministic start for every notebook: devices, precision, threads, seeds."""
+"""One quiet, repeatable start for every notebook: devices, precision, threads, seeds."""
 
 import contextlib
 import importlib.metadata
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 from mednb.errors import MednbError, UnknownNameError
@@ -16,35 +16,20 @@ __all__ = ["Runtime", "quiet_stderr", "setup"]
 #: Precision a reader names -> Keras dtype policy. Variables and the last softmax stay float32.
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
-#: Backend -> the distribution whose version we report.
+#: Backend -> its name, our extra, and the distributions whose version we report.
 BACKENDS = {
-    "tensorflow": ("tensorflow-cpu", "tensorflow", "tensorflow-intel"),
-    "jax": ("jax",),
-    "torch": ("torch",),
+    "tensorflow": ("TensorFlow", "cpu", ("tensorflow-cpu", "tensorflow", "tensorflow-intel")),
+    "jax": ("JAX", "jax", ("jax",)),
+    "torch": ("PyTorch", "torch", ("torch",)),
 }
-
-_NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """What the numbers of a notebook were computed with. Prints as one line.
+    """What the numbers of a notebook were computed with; prints as one line.
 
-    Parameters
-    ----------
-    backend, backend_version, keras
-        The Keras backend in use and the two versions.
-    devices
-        Names of the compute devices, such as ``("CPU",)`` or ``("GPU:0",)``.
-    precision
-        ``"float32"`` or ``"bfloat16"``.
-    threads
-        CPU threads of TensorFlow and PyTorch. Part of the reproducibility promise: another number
-        of threads sums in another order, and changes the fourth to seventh digit.
-    seed
-        The seed that was set.
-    deterministic
-        Whether the backend was told to use deterministic kernels only.
+    ``devices`` such as ``("CPU",)`` or ``("GPU:0",)``; ``threads`` None leaves their number to the
+    backend. Another number sums in another order, and changes the fourth to seventh digit.
     """
 
     backend: str
@@ -53,49 +38,45 @@ class Runtime:
     python: str
     devices: tuple[str, ...]
     precision: str
-    threads: int
+    threads: int | None
     seed: int
     deterministic: bool
 
     def __repr__(self) -> str:
         from mednb import __version__
 
-        return " | ".join(
-            [
-                f"mednb {__version__}",
-                f"Python {self.python}",
-                f"{_NAMES[self.backend]} {self.backend_version}",
-                f"Keras {self.keras}",
-                " ".join(self.devices),
-                self.precision,
-                f"{self.threads} threads",
-                f"seed {self.seed}",
-                "deterministic" if self.deterministic else "not deterministic",
-            ]
+        backend = f"{BACKENDS[self.backend][0]} {self.backend_version}"
+        how = f"{self.precision} | {self.threads or 'default'} threads | seed {self.seed} | "
+        how += "deterministic" if self.deterministic else "not deterministic"
+        return (
+            f"mednb {__version__} | Python {self.python} | {backend} | Keras {self.keras} | "
+            f"{' '.join(self.devices)} | {how}"
         )
 
 
-def setup(seed: int = 0, precision: str = "float32", *, threads: int = 2) -> Runtime:
-    """Start Keras and its backend quietly, and make what follows repeatable.
+def setup(
+    seed: int = 0,
+    precision: str = "float32",
+    deterministic: bool | None = None,
+    threads: int | None = None,
+) -> Runtime:
+    """Start Keras and its backend quietly and repeatably, and return what was chosen.
 
-    Call it once, in the first code cell, before anything else imports TensorFlow. Calling it
-    again resets the seeds. The backend is TensorFlow unless the environment variable
-    ``KERAS_BACKEND`` names another.
+    Call it in the first code cell, before anything else imports TensorFlow; again, it resets the
+    seeds. The backend is TensorFlow, or what the environment variable ``KERAS_BACKEND`` names.
 
     Parameters
     ----------
     seed
-        Seeds Python, NumPy, Keras and the backend.
+        Of Python, NumPy, Keras and the backend.
     precision
-        ``"float32"``, or ``"bfloat16"``: computes in 16 bits where the hardware is fast at it and
-        keeps weights in 32.
+        ``"float32"``, or ``"bfloat16"``: computes in 16 bits and keeps weights in 32.
+    deterministic
+        Whether only kernels that repeat their bits are used. None: on a CPU, where it costs
+        nothing, but not on a GPU, where it is slow and some operations do not have one.
     threads
-        CPU threads, 1 or more. The course's printed numbers were made with 2.
-
-    Returns
-    -------
-    Runtime
-        What was set up; the last expression of a cell shows it as one line.
+        CPU threads. None: 2 on a CPU, with which the course's numbers were made; on a GPU the
+        backend's own default.
 
     Raises
     ------
@@ -103,23 +84,21 @@ def setup(seed: int = 0, precision: str = "float32", *, threads: int = 2) -> Run
         When ``precision`` or ``KERAS_BACKEND`` is not one of the names that exist.
     MednbError
         When the backend is not installed, or was started before with other threads.
-
-    Notes
-    -----
-    On one machine, the same number of threads gives bit-identical results; elsewhere they agree
-    within a tolerance. Notebook 00 shows how the course checks this.
     """
     if precision not in PRECISIONS:
         raise UnknownNameError("precision", precision, PRECISIONS)
-    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    chosen = "KERAS_BACKEND" in os.environ
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if backend not in BACKENDS:
         raise UnknownNameError("Keras backend in KERAS_BACKEND", backend, BACKENDS)
-    if threads < 1:
+    if threads is not None and threads < 1:
         raise MednbError(f"Expected at least 1 thread. Received: {threads}.")
 
     with quiet_stderr():
         start = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[backend]
-        devices, deterministic = start(threads)
+        module = _import(backend, chosen=chosen)
+        devices, deterministic, threads = start(module, deterministic, threads)
+        os.environ["KERAS_BACKEND"] = backend
         import keras
 
         keras.utils.set_random_seed(seed)
@@ -127,7 +106,7 @@ def setup(seed: int = 0, precision: str = "float32", *, threads: int = 2) -> Run
 
     return Runtime(
         backend=backend,
-        backend_version=_version(*BACKENDS[backend]),
+        backend_version=_version(*BACKENDS[backend][2]),
         keras=keras.__version__,
         python=platform.python_version(),
         devices=devices,
@@ -160,54 +139,67 @@ def quiet_stderr() -> Iterator[None]:
         os.close(null)
 
 
-def _tensorflow(threads: int) -> tuple[tuple[str, ...], bool]:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    tf = _import("tensorflow", "cpu")
+Choice = tuple[tuple[str, ...], bool, int | None]
+
+
+def _defaults(gpus: bool, deterministic: bool | None, threads: int | None) -> tuple[bool, Any]:
+    """Return what was asked for, or else determinism and two threads where there is no GPU."""
+    own = None if gpus else 2
+    return not gpus if deterministic is None else deterministic, threads or own
+
+
+def _tensorflow(tf: Any, deterministic: bool | None, threads: int | None) -> Choice:
+    gpus = tf.config.list_physical_devices("GPU")
+    deterministic, threads = _defaults(bool(gpus), deterministic, threads)
     try:
-        for gpu in tf.config.list_physical_devices("GPU"):
+        for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        if threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError as error:  # TensorFlow has started already
-        if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+        if threads not in (None, tf.config.threading.get_intra_op_parallelism_threads()):
             raise MednbError(
                 f"Expected setup() to come before anything else uses TensorFlow. Received: "
                 f"TensorFlow already running, not with {threads} threads. Restart the kernel and "
                 f"run the first code cell first."
             ) from error
-    tf.config.experimental.enable_op_determinism()
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
     tf.get_logger().setLevel("ERROR")  # it warns when many models predict, as in every course
     tf.constant(1.0) + 1.0  # starts the devices while stderr is still silent
     names = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
-    gpus = tuple(name for name in names if name.startswith("GPU"))
-    return gpus or ("CPU",), True
+    return tuple(n for n in names if n.startswith("GPU")) or ("CPU",), deterministic, threads
 
 
-def _jax(threads: int) -> tuple[tuple[str, ...], bool]:
-    # XLA's CPU client sizes its thread pool by the cores the process may use; JAX has no switch.
-    jax = _import("jax", "jax")
+def _jax(jax: Any, deterministic: bool | None, threads: int | None) -> Choice:
+    # XLA sizes its thread pool by the cores the process may use, and has no switch at run time.
     kinds = tuple(f"{d.platform.upper()}:{d.id}" for d in jax.devices() if d.platform != "cpu")
-    return kinds or ("CPU",), not kinds
+    return kinds or ("CPU",), not kinds, None
 
 
-def _torch(threads: int) -> tuple[tuple[str, ...], bool]:
-    torch = _import("torch", "torch")
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    cuda = tuple(f"GPU:{i}" for i in range(torch.cuda.device_count()))
-    return cuda or ("CPU",), True
+def _torch(torch: Any, deterministic: bool | None, threads: int | None) -> Choice:
+    gpus = tuple(f"GPU:{i}" for i in range(torch.cuda.device_count()))
+    deterministic, threads = _defaults(bool(gpus), deterministic, threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    return gpus or ("CPU",), deterministic, threads
 
 
-def _import(backend: str, extra: str) -> Any:
+def _import(backend: str, *, chosen: bool) -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        module: ModuleType = importlib.import_module(backend)
+        return importlib.import_module(backend)
     except ModuleNotFoundError as error:
+        name, extra, _ = BACKENDS[backend]
+        why = f", because KERAS_BACKEND is {backend!r}" if chosen else ""
+        other = " or unset KERAS_BACKEND to use TensorFlow," if chosen else ""
         raise MednbError(
-            f"Expected the backend {_NAMES[backend]} to be installed, because KERAS_BACKEND is "
-            f"{backend!r}. Received: no module {backend!r}. Install it with "
-            f"`pip install mednb[{extra}]`, or unset KERAS_BACKEND to use TensorFlow."
+            f"Expected {name} to be installed{why}. Received: no module {error.name!r} in "
+            f"{sys.executable}. In the folder of the course type `make lab`, which brings it,"
+            f'{other} or install it here with `pip install ".[{extra}]"`.'
         ) from error
-    return module
 
 
 def _version(*distributions: str) -> str:

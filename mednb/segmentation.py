@@ -18,7 +18,7 @@ from skimage import segmentation as ski
 
 from mednb.metrics.ventricle import largest_part
 from mednb.models.unet import probabilities, unet
-from mednb.train.loop import fit
+from mednb.train import fit
 from mednb.types import Split
 
 Grey = NDArray[np.uint8]
@@ -104,7 +104,7 @@ def train_segmenter(
     model = unet((height, w, channels), classes, depth=depth, width=width, shrink=shrink)
     rate = keras.optimizers.schedules.CosineDecay(4e-3, epochs * -(-len(split) // batch_size))
     model.compile(keras.optimizers.Adam(rate), LOSSES[loss])
-    about: dict[str, Any] = {"batch_size": batch_size, "restore_best": False, "verbose": False}
+    about: dict[str, Any] = {"batch_size": batch_size, "verbose": False}
     fit(model, split, val=None, epochs=epochs, seed=seed, y="masks", **about)
     return model
 

@@ -8,13 +8,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from mednb.augment import jitter
 from mednb.data.simulated import SPACING_MM, as_phantom
 from mednb.errors import DataError
 from mednb.metrics.ventricle import disc_volume, largest_part
 from mednb.models import rnn
 from mednb.models.unet import segment
 from mednb.train import History, fit
-from mednb.train.jitter import jitter
 from mednb.types import Clip, Split
 
 __all__ = [
@@ -76,7 +76,7 @@ def train_encoder(split: Split, *, val: Split, epochs: int, copies: int, seed: i
         some = frames.select(np.arange(len(frames)) % t % 2 == copy % 2)
         moved = jitter(some.images, seed=_key(seed, copy))
         parts.append(replace(some, images=moved.images))
-        larger = 3 * np.log(moved.zoom)[:, None]
+        larger = 3 * np.log(moved.how)[:, None]
         targets.append(((some.targets or {})["log_voxels"] + larger).astype(np.float32))
     data = Split(
         np.concatenate([p.images for p in parts]),
@@ -99,7 +99,6 @@ def train_encoder(split: Split, *, val: Split, epochs: int, copies: int, seed: i
         batch_size=batch,
         seed=seed,
         y="log_voxels",
-        restore_best=False,
         verbose=False,
     )
     return Encoder(encoder, regressor, history)
@@ -169,7 +168,6 @@ def fit_head(
         seed=seed,
         x="features",
         y=y,
-        restore_best=False,
         verbose=False,
     )
     return head

@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 
+from mednb import runtime
 from mednb.errors import MednbError, UnknownNameError
 from mednb.runtime import setup
 
@@ -35,7 +38,15 @@ def test_setup_is_silent_and_prints_one_line():
     code, out, err = fresh("import mednb; print(mednb.setup(seed=3))")
     assert (code, err) == (0, "")
     assert out.count("\n") == 1
-    for part in ("mednb ", "TensorFlow 2.", "CPU", "float32", "2 threads", "seed 3"):
+    for part in (
+        "mednb ",
+        "TensorFlow 2.",
+        "CPU",
+        "float32",
+        "2 threads",
+        "seed 3",
+        "| deterministic",
+    ):
         assert part in out
 
 
@@ -89,11 +100,39 @@ def test_refuses(call, error, says):
         setup(**call)
 
 
+@pytest.mark.parametrize(
+    ("gpus", "asked", "chosen"),
+    [
+        (0, {}, (True, 2)),
+        (2, {}, (False, None)),
+        (0, {"deterministic": False, "threads": 4}, (False, 4)),
+        (1, {"deterministic": True, "threads": 1}, (True, 1)),
+    ],
+)
+def test_a_gpu_keeps_its_own_defaults_unless_asked(gpus, asked, chosen):
+    tf = MagicMock()
+    tf.config.list_physical_devices.return_value = ["gpu"] * gpus
+    names = [SimpleNamespace(name=f"/device:GPU:{i}") for i in range(gpus)]
+    tf.config.list_logical_devices.return_value = [SimpleNamespace(name="/device:CPU:0"), *names]
+    asked = {"deterministic": None, "threads": None} | asked
+    devices, *rest = runtime._tensorflow(tf, **asked)
+    assert devices == (tuple(f"GPU:{i}" for i in range(gpus)) or ("CPU",))
+    assert tuple(rest) == chosen
+    assert tf.config.experimental.enable_op_determinism.called == chosen[0]
+    assert tf.config.threading.set_intra_op_parallelism_threads.called == (chosen[1] is not None)
+
+
 def test_unknown_and_missing_backends(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "tensorflw")
     with pytest.raises(UnknownNameError, match="Did you mean 'tensorflow'"):
         setup()
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MednbError, match=r"pip install mednb\[torch\]"):
+    with pytest.raises(MednbError, match=r"KERAS_BACKEND is 'torch'.*make lab.*\.\[torch\]"):
         setup()
+    # Nobody is told to unset what they never set.
+    monkeypatch.delenv("KERAS_BACKEND")
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(MednbError, match=r"Expected TensorFlow to be.*\.\[cpu\]") as raised:
+        setup()
+    assert "KERAS_BACKEND" not in str(raised.value)

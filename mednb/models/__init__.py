@@ -7,26 +7,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __all__ = [
-    "augment",
     "cnn",
     "convolution",
     "features",
     "gan",
-    "patches",
-    "pooling",
     "rnn",
     "unet",
 ]
 
 if TYPE_CHECKING:
     from mednb.models import (
-        augment,
         cnn,
         convolution,
         features,
         gan,
-        patches,
-        pooling,
         rnn,
         unet,
     )

@@ -6,105 +6,58 @@ from typing import Any
 import keras
 from keras import layers
 
+from mednb.augment import ultrasound_layers
 from mednb.errors import ShapeError
-from mednb.models.augment import ultrasound_augmentation
-from mednb.models.patches import Conv2D
-from mednb.models.pooling import MaxPooling2D
 
-__all__ = ["ensemble", "resnet_small", "seed_cnn"]
+__all__ = ["ensemble", "resnet_small", "textbook_cnn"]
 
 Shape = tuple[int, int, int]
 
 
-def seed_cnn(shape: Shape = (28, 28, 1), classes: int = 10) -> keras.Model:
-    """Return the textbook network, compiled with Adam and cross-entropy.
+def textbook_cnn(classes: int = 10, shape: Shape = (28, 28, 1)) -> keras.Model:
+    """Return the textbook network, compiled with Adam and cross-entropy. Notebook 02.
 
-    Parameters
-    ----------
-    shape
-        ``(H, W, C)`` of an image; 0..255 uint8 goes in, the first layer scales it to 0..1.
-    classes
-        Number of classes K.
-
-    Returns
-    -------
-    keras.Model
-        ``(N, H, W, C)`` to probabilities ``(N, K)``, float32 under every precision policy.
-
-    Raises
-    ------
-    ShapeError
-        When an image is too small for two rounds of convolution and pooling.
-
-    Notes
-    -----
-    Notebook 02 derives every output shape, and the parameter counts ``(k k C_in + 1) C_out``.
+    From ``(N, H, W, C)`` uint8 in 0..255 to probabilities ``(N, K)``, float32 under every precision
+    policy. ShapeError for an image too small for two rounds of convolution and pooling.
     """
     _check_shape(shape, smallest=10)
     model = keras.Sequential(
         [
             keras.Input(shape),
             layers.Rescaling(1 / 255),
-            Conv2D(32, 3, activation="relu"),
-            MaxPooling2D(2),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.MaxPooling2D(2),
             layers.Conv2D(64, 3, activation="relu"),
-            MaxPooling2D(2),
+            layers.MaxPooling2D(2),
             layers.Flatten(),
             layers.Dense(classes, activation="softmax", dtype="float32"),
         ],
-        name="seed_cnn",
+        name="textbook_cnn",
     )
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
 def resnet_small(
-    shape: Shape = (28, 28, 1),
     classes: int = 2,
+    shape: Shape = (28, 28, 1),
     *,
     width: int = 32,
     dropout: float = 0.2,
     augmentation: float = 1.0,
-    activation: str = "softmax",
 ) -> keras.Model:
-    r"""Return a residual network of about 0.2 million parameters, not yet compiled.
+    r"""Return a residual network of about 0.2 million parameters, not yet compiled. Notebook 02.
 
-    A convolution at full resolution, then three residual blocks
-    :math:`y = \mathrm{relu}(F(x) + W x)` (He et al. 2016, doi:10.1109/CVPR.2016.90) at a half, a
-    quarter and an eighth of it, then the mean over the image.
-    BatchNorm remembers about ten batches (momentum 0.9) instead of Keras' hundred, because a small
-    set has only ten batches an epoch: with 0.99 the first epochs are validated with statistics
-    that still hold their initial values.
-
-    Parameters
-    ----------
-    shape
-        ``(H, W, C)`` of an image, 0..255 uint8.
-    classes
-        Number of classes K.
-    width
-        Channels of the first convolution and block; twice and three times as many in the next.
-    dropout
-        Share of the mean features dropped while training, in 0..1.
-    augmentation
-        Strength, see :func:`mednb.models.augment.ultrasound_augmentation`; 0 mirrors only.
-    activation
-        ``"softmax"``, or ``"sigmoid"`` for K yes-or-no labels.
-
-    Returns
-    -------
-    keras.Model
-        ``(N, H, W, C)`` to probabilities ``(N, K)``, float32 under every precision policy.
-
-    Raises
-    ------
-    ShapeError
-        When an image is smaller than 8 pixels, or has no channel axis.
+    A convolution at full resolution, then three blocks :math:`y = \mathrm{relu}(F(x) + W x)` (He et
+    al. 2016, doi:10.1109/CVPR.2016.90) of ``width``, 2 and 3 ``width`` channels, then the mean over
+    the image. BatchNorm remembers about ten batches (momentum 0.9) instead of Keras' hundred: a
+    small set has only ten an epoch. ``augmentation`` is the strength of
+    :func:`mednb.augment.ultrasound_layers`. In and out as :func:`textbook_cnn`.
     """
     _check_shape(shape, smallest=8)
     inputs = keras.Input(shape)
     x: Any = layers.Rescaling(1 / 255)(inputs)
-    for layer in ultrasound_augmentation(augmentation):
+    for layer in ultrasound_layers(augmentation):
         x = layer(x)
     x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
     # Pooled first: a maximum and a rising line may change places, and BatchNorm and ReLU then
@@ -116,48 +69,27 @@ def resnet_small(
         x = _residual(x, stage * width, stride=1 if stage == 1 else 2)
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dropout(dropout)(x)
-    outputs = layers.Dense(classes, activation=activation, dtype="float32")(x)
+    outputs = layers.Dense(classes, activation="softmax", dtype="float32")(x)
     return keras.Model(inputs, outputs, name="resnet_small")
 
 
-def ensemble(models: Sequence[keras.Model], *, mirror: bool = True) -> keras.Model:
-    """Return the mean of several models' probabilities as one model.
+def ensemble(models: Sequence[keras.Model]) -> keras.Model:
+    """Return the mean of several models' probabilities, over the image and its mirror image.
 
-    Parameters
-    ----------
-    models
-        Trained models with the same input and output shape.
-    mirror
-        Also average over the image and its left-right mirror image.
-
-    Returns
-    -------
-    keras.Model
-        ``(N, H, W, C)`` to probabilities ``(N, K)``.
-
-    Raises
-    ------
-    ShapeError
-        When there is no model, or their shapes differ.
+    One model of Keras' own layers, with copies of the members inside. ShapeError when there is no
+    model, or their shapes differ.
     """
     if len({(m.input_shape, m.output_shape) for m in models}) != 1:
         shapes = [(m.input_shape, m.output_shape) for m in models]
         raise ShapeError(f"Expected models with the same input and output. Received: {shapes}.")
-    return _Ensemble(models, mirror=mirror)
-
-
-class _Ensemble(keras.Model):  # type: ignore[misc]  # Keras has no types
-    """A class, for the layers of a functional model may not share a name, and members do."""
-
-    def __init__(self, models: Sequence[keras.Model], *, mirror: bool) -> None:
-        super().__init__(name="ensemble")
-        self.members = list(models)
-        self.mirror = mirror
-
-    def call(self, inputs: Any) -> Any:
-        views = [inputs, keras.ops.flip(inputs, axis=2)] if self.mirror else [inputs]
-        answers = [model(view, training=False) for model in self.members for view in views]
-        return keras.ops.mean(keras.ops.stack(answers), axis=0)
+    inputs = keras.Input(models[0].input_shape[1:])
+    views, answers = [inputs, keras.ops.flip(inputs, axis=2)], []
+    for i, model in enumerate(models):
+        # Renamed, for the layers of one model may not share a name.
+        member = type(model).from_config(model.get_config() | {"name": f"member_{i}"})
+        member.set_weights(model.get_weights())
+        answers += [member(view, training=False) for view in views]
+    return keras.Model(inputs, layers.Average()(answers), name="ensemble")
 
 
 def _conv(x: Any, filters: int, *, stride: int = 1, relu: bool = True) -> Any:

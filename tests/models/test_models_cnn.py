@@ -1,5 +1,9 @@
 """The networks: parameter counts by formula, shapes, precision, and that they learn."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +11,6 @@ import pytest
 from mednb import train
 from mednb.errors import ShapeError
 from mednb.models import cnn
-from mednb.models.augment import ultrasound_augmentation
 from mednb.types import Split
 
 # Keras 3.15 hands arrays over in a way that NumPy 2 deprecates (JAX, PyTorch).
@@ -31,8 +34,8 @@ def blobs(n, prefix, shape=(28, 28, 1)):
 @pytest.mark.parametrize(
     ("shape", "classes"), [((28, 28, 1), 10), ((28, 28, 3), 2), ((37, 64, 1), 3), ((64, 64, 3), 9)]
 )
-def test_seed_cnn_by_formula(shape, classes):
-    model = cnn.seed_cnn(shape, classes)
+def test_textbook_cnn_by_formula(shape, classes):
+    model = cnn.textbook_cnn(classes, shape)
     h, w = ((((n - 2) // 2) - 2) // 2 for n in shape[:2])
     counts = [(9 * shape[2] + 1) * 32, (9 * 32 + 1) * 64, (h * w * 64 + 1) * classes]
     assert model.count_params() == sum(counts)
@@ -40,8 +43,8 @@ def test_seed_cnn_by_formula(shape, classes):
     assert model.output_shape == (None, classes)
 
 
-def test_seed_cnn_is_the_textbook_network():
-    model = cnn.seed_cnn()
+def test_textbook_cnn_is_the_textbook_network():
+    model = cnn.textbook_cnn()
     names = ["Rescaling", "Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D", "Flatten", "Dense"]
     for layer, name in zip(model.layers, names, strict=True):
         assert isinstance(layer, getattr(keras.layers, name))
@@ -54,51 +57,24 @@ def test_seed_cnn_is_the_textbook_network():
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (28, 33, 3), (64, 64, 1)])
 def test_resnet_small(shape):
-    model = cnn.resnet_small(shape, 3)
+    model = cnn.resnet_small(3, shape)
     assert model.count_params() == pytest.approx(0.2e6, rel=0.2)
     p = model.predict(images(5, shape), verbose=0)
     assert p.dtype == np.float32
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("build", [cnn.seed_cnn, cnn.resnet_small])
+@pytest.mark.parametrize("build", [cnn.textbook_cnn, cnn.resnet_small])
 def test_probabilities_stay_float32_in_mixed_precision(build):
     keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
     try:
-        model = build((28, 28, 1), 4)
+        model = build(4)
     finally:
         keras.mixed_precision.set_dtype_policy("float32")
     p = np.asarray(keras.ops.convert_to_numpy(model(images(6, (28, 28, 1)), training=False)))
     assert p.dtype == np.float32
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-6)
     assert model.layers[-2].compute_dtype == "bfloat16"
-
-
-def test_augmentation_only_while_training():
-    keras.utils.set_random_seed(0)
-    x = images(4, (28, 28, 1))
-    model = cnn.resnet_small(dropout=0.0)
-    still = [np.asarray(model(x, training=False)) for _ in range(2)]
-    np.testing.assert_array_equal(*still)
-    z = x.astype(np.float32) / 255
-    for layer in ultrasound_augmentation():
-        moved = np.asarray(keras.ops.convert_to_numpy(layer(z, training=True)))
-        assert moved.shape == z.shape
-        assert np.abs(moved - z).max() > 0.01, layer.name
-        assert 0 <= moved.min() <= moved.max() <= 1, layer.name
-        kept = np.asarray(keras.ops.convert_to_numpy(layer(z, training=False)))
-        np.testing.assert_array_equal(kept, z)
-
-
-def test_augmentation_never_turns_upside_down():
-    """Shadows fall away from the probe: the bright upper edge stays the upper half."""
-    keras.utils.set_random_seed(0)
-    x = np.zeros((64, 28, 28, 1), np.float32)
-    x[:, 6:10] = 1
-    for layer in ultrasound_augmentation():
-        x = layer(x, training=True)
-    x = np.asarray(keras.ops.convert_to_numpy(x))
-    assert (x[:, :14].mean(axis=(1, 2, 3)) > x[:, 14:].mean(axis=(1, 2, 3))).all()
 
 
 def test_ensemble_is_the_mean_over_models_and_mirror_images():
@@ -112,26 +88,50 @@ def test_ensemble_is_the_mean_over_models_and_mirror_images():
         together.predict(x[:, :, ::-1], verbose=0), np.mean(views, axis=0), atol=1e-5
     )
     assert np.abs(views[0] - views[1]).max() > 1e-4
-    plain = cnn.ensemble(members[:1], mirror=False)
-    np.testing.assert_allclose(plain.predict(x, verbose=0), views[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("what", ["textbook_cnn", "resnet_small", "ensemble"])
+def test_a_saved_model_loads_without_mednb(tmp_path, what):
+    keras.utils.set_random_seed(0)
+    model = {
+        "textbook_cnn": cnn.textbook_cnn,
+        "resnet_small": lambda: cnn.resnet_small(width=4),
+        "ensemble": lambda: cnn.ensemble([cnn.resnet_small(width=4) for _ in range(3)]),
+    }[what]()
+    x = images(3, (28, 28, 1))
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "x.npy", x)
+    code = (
+        "import keras, numpy as np, importlib.util as u; assert u.find_spec('mednb') is None;"
+        "m = keras.saving.load_model('model.keras');"
+        "np.save('p.npy', m.predict(np.load('x.npy'), verbose=0))"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(
+        np.load(tmp_path / "p.npy"), model.predict(x, verbose=0), rtol=1e-5, atol=1e-7
+    )
 
 
 def test_wrong_shapes():
     with pytest.raises(ShapeError, match="of 10 or more"):
-        cnn.seed_cnn((9, 28, 1))
+        cnn.textbook_cnn(shape=(9, 28, 1))
     with pytest.raises(ShapeError, match="of 8 or more"):
-        cnn.resnet_small((28, 28))
+        cnn.resnet_small(shape=(28, 28))
     with pytest.raises(ShapeError, match="same input"):
-        cnn.ensemble([cnn.resnet_small(width=4), cnn.resnet_small((32, 32, 1), width=4)])
+        cnn.ensemble([cnn.resnet_small(width=4), cnn.resnet_small(shape=(32, 32, 1), width=4)])
     with pytest.raises(ShapeError, match="same input"):
         cnn.ensemble([])
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("build", [cnn.seed_cnn, cnn.resnet_small])
+@pytest.mark.parametrize("build", [cnn.textbook_cnn, cnn.resnet_small])
 def test_learns_on_every_backend(build):
     keras.utils.set_random_seed(1)
-    model = build((28, 28, 1), 2)
+    model = build(2)
     if not model.compiled:
         model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
     data, held = blobs(128, "t"), blobs(32, "v")

@@ -1,4 +1,4 @@
-"""Equivariance: a mask goes where its image goes, for every geometric transform there is."""
+"""A mask goes where its image goes, for every geometric transform there is; ranges hold."""
 
 import keras
 import numpy as np
@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from mednb.augment import TRANSFORMS, coordinates, deform, jitter, read, ultrasound_layers
 from mednb.errors import ShapeError, UnknownNameError
-from mednb.train.deform import TRANSFORMS, apply, coordinates, deform
-from mednb.train.jitter import jitter
 
 H, W = 32, 40
 #: Grey levels of four classes, far apart.
@@ -38,7 +37,7 @@ def unmixed(mask, at):
 
 def check(image, mask, moved):
     """Every pixel read from one class only has that class and its grey level."""
-    for i, at in enumerate(moved.maps):
+    for i, at in enumerate(moved.how):
         inside = unmixed(mask[i], at)
         assert inside.mean() > 0.3
         np.testing.assert_array_equal(moved.images[i, inside, 0], GREY[moved.masks[i, inside]])
@@ -118,7 +117,7 @@ def test_reads_where_scipy_reads(name):
     rng = np.random.default_rng(0)
     image = ndimage.gaussian_filter(rng.uniform(0, 255, (H, W)), 2).astype(np.uint8)
     at = coordinates((H, W), (name,), seed=4)
-    ours = apply(image, at).astype(float)
+    ours = read(image, at).astype(float)
     theirs = ndimage.map_coordinates(image.astype(float), at, order=1, cval=0.0)
     inside = (at[0] > 0) & (at[0] < H - 1) & (at[1] > 0) & (at[1] < W - 1)
     assert inside.mean() > 0.5
@@ -149,13 +148,71 @@ def test_seed_repeats_strength_zero_is_nothing_and_cases_differ():
     everything = tuple(TRANSFORMS)
     a, b, c = (deform(image, mask, seed=s, transforms=everything) for s in (0, 0, 1))
     np.testing.assert_array_equal(a.images, b.images)
-    assert not np.array_equal(a.maps, c.maps)
-    assert not np.array_equal(a.maps[0], a.maps[1])
+    assert not np.array_equal(a.how, c.how)
+    assert not np.array_equal(a.how[0], a.how[1])
     still = deform(image, mask, seed=0, transforms=everything, strength=0)
     np.testing.assert_array_equal(still.images, image)
     np.testing.assert_array_equal(still.masks, mask)
     colour = deform(np.repeat(image, 3, axis=3), mask, seed=0, transforms=everything)
     np.testing.assert_array_equal(colour.images[..., 1:2], a.images)
+
+
+N = 40
+
+
+def discs():
+    """A grey disc below the middle of the upper edge, and its mask."""
+    y, x = np.mgrid[:48, :64]
+    mask = (np.hypot(y - 24, x - 31.5) < 9).astype(np.uint8)
+    images = np.broadcast_to((120 * mask)[None, ..., None], (N, 48, 64, 1)).astype(np.uint8)
+    return images.copy(), np.broadcast_to(mask, (N, 48, 64)).copy()
+
+
+def test_jittered_areas_grow_with_the_zoom_and_places_stay_in_range():
+    images, masks = discs()
+    out = jitter(images, masks, seed=0)
+    assert out.images.dtype == out.masks.dtype == np.uint8
+    assert 1 / 1.14 <= out.how.min() < 0.92
+    assert 1.08 < out.how.max() <= 1.14
+    np.testing.assert_allclose(out.masks.sum(axis=(1, 2)) / masks[0].sum(), out.how**2, rtol=0.06)
+    centres = np.array([np.argwhere(m).mean(axis=0) for m in out.masks])
+    assert centres.std(axis=0).min() > 1
+    assert np.abs(centres - [24, 31.5]).max() < 0.06 * 64 + 24 * 0.14 + 24 * np.sin(0.18)
+    brightest = out.images.max(axis=(1, 2, 3)) / 255
+    grey = 120 / 255
+    assert grey**1.4 / 1.25 - 0.01 < brightest.min() < brightest.max() < grey ** (1 / 1.4) * 1.26
+    assert brightest.std() > 0.05
+
+
+def test_jitter_repeats_and_moves_the_frames_of_a_clip_alike():
+    images, masks = discs()
+    a, b, c = (jitter(images, masks, seed=s).images for s in (0, 0, 1))
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
+    still = jitter(images, masks, seed=0, strength=0)
+    for found, expected in zip(still, (images, masks, np.ones(N)), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    clips, none, zoom = jitter(images, seed=0, alike=8)
+    clips = clips.reshape(5, 8, 48, 64)
+    np.testing.assert_array_equal(clips, clips[:, :1].repeat(8, axis=1))
+    assert none is None
+    assert len(np.unique(zoom)) == 5
+
+
+def test_layers_act_only_while_training_and_never_turn_upside_down():
+    """Shadows fall away from the probe: the bright upper edge stays the upper half."""
+    keras.utils.set_random_seed(0)
+    z = np.zeros((64, 28, 28, 1), np.float32)
+    z[:, 6:10, :20] = 0.9
+    x = z
+    for layer in ultrasound_layers():
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(layer(z, training=False)), z)
+        moved = np.asarray(keras.ops.convert_to_numpy(layer(z, training=True)))
+        assert np.abs(moved - z).max() > 0.01, layer.name
+        assert 0 <= moved.min() <= moved.max() <= 1, layer.name
+        x = layer(x, training=True)
+    x = np.asarray(keras.ops.convert_to_numpy(x))
+    assert (x[:, :14].mean(axis=(1, 2, 3)) > x[:, 14:].mean(axis=(1, 2, 3))).all()
 
 
 def test_errors_teach():
@@ -164,3 +221,7 @@ def test_errors_teach():
         deform(image, mask, seed=0, transforms=("elastik",))
     with pytest.raises(ShapeError, match=r"\(1, 32, 40\)"):
         deform(image, mask[:1], seed=0)
+    with pytest.raises(ShapeError, match="multiple of 3"):
+        jitter(image, seed=0, alike=3)
+    with pytest.raises(ShapeError, match="grey images"):
+        jitter(np.repeat(image, 3, axis=3), seed=0)
