@@ -4,6 +4,8 @@ Every one takes its alternative text, and is displayed once and closed.
 """
 
 import base64
+import hashlib
+import html
 import io
 import os
 import re
@@ -30,6 +32,7 @@ __all__ = [
     "ON_GREY",
     "architecture",
     "bland_altman",
+    "choose",
     "confusion",
     "curves",
     "film",
@@ -674,6 +677,43 @@ def _name(layer: Any) -> str:
     activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
     shown = "Dense" in type(layer).__name__ and activation != "linear"
     return textwrap.fill(name, 16) + (f"\n{activation}" if shown else "")
+
+
+def choose(pictures: Mapping[str, ArrayLike], *, alt: str) -> None:
+    """Show one of several images, chosen by its name: works on a page without a kernel, too.
+
+    Parameters
+    ----------
+    pictures
+        Name -> ``(H, W)`` or ``(H, W, 3)`` uint8 in 0..255; the first is shown at the start.
+    alt
+        What all of them show; each name is added to it.
+
+    Notes
+    -----
+    Plain HTML and CSS. Where a viewer takes the style out, all images stand below each other.
+    """
+    from IPython.display import display
+    from PIL import Image
+
+    buttons, tiles = [], []
+    key = "choose-" + hashlib.sha256("".join(pictures).encode("utf-8")).hexdigest()[:8]
+    for i, (name, picture) in enumerate(pictures.items()):
+        buffer = io.BytesIO()
+        Image.fromarray(np.asarray(picture)).save(buffer, format="PNG", optimize=True)
+        data = base64.b64encode(buffer.getvalue()).decode("ascii")
+        label, words = html.escape(name), html.escape(f"{alt}: {name}.", quote=True)
+        checked = " checked" if i == 0 else ""
+        buttons.append(
+            f'<input type="radio" name="{key}" id="{key}-{i}"{checked}>'
+            f'<label for="{key}-{i}"> {label}&emsp;</label>'
+        )
+        tiles.append(f'<img class="n{i}" alt="{words}" src="data:image/png;base64,{data}">')
+    rules = [f"#{key} #{key}-{i}:checked~div .n{i}{{display:block}}" for i in range(len(tiles))]
+    style = f"<style>#{key} img{{display:none;max-width:100%}}{''.join(rules)}</style>"
+    page = f'{style}<div id="{key}">{"".join(buttons)}<div>{"".join(tiles)}</div></div>'
+    text = f"<Choice of {len(tiles)}: {alt}>"
+    display({"text/html": page, "text/plain": text}, raw=True)
 
 
 def interactive(draw: Callable[..., None], **controls: Any) -> None:

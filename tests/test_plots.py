@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 
 import keras
 import matplotlib.pyplot as plt
@@ -242,3 +243,19 @@ def test_refuses():
         plots.film(np.zeros((2, 4, 4)), alt="x", seconds=1)
     with pytest.raises(ShapeError, match="2 x 2"):
         plots.confusion(np.zeros((3, 3)), ["no", "yes"], alt="counts")
+
+
+def test_choice_shows_one_image_at_a_time_and_needs_no_kernel(monkeypatch):
+    calls = []
+    monkeypatch.setattr("IPython.display.display", lambda data, *, raw: calls.append(data))
+    rng = np.random.default_rng(0)
+    pictures = {name: rng.integers(0, 256, (5, 7), dtype=np.uint8) for name in ("a <b>", "c")}
+    plots.choose(pictures, alt="noise")
+    page = calls[0]["text/html"]
+    assert page.count(" checked>") == 1
+    assert "<script" not in page
+    assert re.findall(r'alt="([^"]*)"', page) == ["noise: a &lt;b&gt;.", "noise: c."]
+    for number, picture in enumerate(pictures.values()):
+        data = re.findall(rf'class="n{number}"[^>]*base64,([^"]*)"', page)[0]
+        np.testing.assert_array_equal(Image.open(io.BytesIO(base64.b64decode(data))), picture)
+        assert re.search(rf"#choose-\w+-{number}:checked~div \.n{number}\{{display:block\}}", page)
