@@ -92,7 +92,7 @@ def drawn(monkeypatch):
 
 def test_roc_draws_curve_band_and_operating_point(drawn, study):
     y, p = study.labels, study.probability
-    around = probability.roc_band(y, p, groups=study.groups, replicates=50)
+    around = probability.roc_band(y, p, groups=study.groups)
     evaluation.roc(y, {"model": p}, band=around, points={"here": (0.8, 0.6)}, alt="roc")
     (ax,) = drawn[0][0].axes
     assert [t.get_text() for t in ax.get_legend().get_texts()] == [
@@ -139,7 +139,7 @@ def test_threshold_counts_every_case_once(drawn, study):
 
 
 def test_decision_curve_draws_models_and_the_two_simple_rules(drawn, study):
-    curve = probability.net_benefit(study.labels, study.probability, replicates=20)
+    curve = probability.net_benefit(study.labels, study.probability)
     evaluation.decision_curve({"model": curve}, marks={"t": 0.1}, alt="benefit")
     (ax,) = drawn[0][0].axes
     assert texts(ax) == ["model", "call all", "call nobody"]

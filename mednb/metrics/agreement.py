@@ -117,14 +117,7 @@ def agreement(
     return Agreement(**estimates, n=len(d), n_groups=len(np.unique(member)), unit=unit)
 
 
-def spearman(
-    x: ArrayLike,
-    y: ArrayLike,
-    *,
-    groups: ArrayLike | None = None,
-    seed: int = 0,
-    replicates: int = 1000,
-) -> Estimate:
+def spearman(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None) -> Estimate:
     """Return Spearman's rank correlation of ``(N,)`` pairs with its interval by patient.
 
     1: the same order; 0: none; equal values share their rank. See :func:`agreement`.
@@ -145,7 +138,7 @@ def spearman(
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(ab / np.sqrt(aa * bb))
 
-    return bootstrap(correlation, len(pair[0]), groups=groups, seed=seed, replicates=replicates)
+    return bootstrap(correlation, len(pair[0]), groups=groups, replicates=1000)
 
 
 def _ranks(place: NDArray[np.int64], w: Real) -> Real:

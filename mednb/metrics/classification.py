@@ -7,7 +7,7 @@ explains them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,26 +23,20 @@ from mednb.metrics.intervals import (
     share_of_cases,
 )
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
 __all__ = [
     "TASKS",
     "PairedTest",
-    "PermutationTest",
     "Report",
     "auc",
     "auc_difference",
     "auc_interval",
     "auc_of_weights",
-    "by_subgroup",
     "checked",
     "checked_binary",
     "delong_interval",
     "delong_test",
     "evaluate",
     "holm",
-    "permutation_test",
 ]
 
 #: The tasks of :class:`mednb.types.Dataset`.
@@ -198,18 +192,11 @@ def auc(y_true: ArrayLike, y_score: ArrayLike, *, task: str) -> float:
 
 
 def auc_interval(
-    y_true: ArrayLike,
-    y_score: ArrayLike,
-    *,
-    task: str,
-    groups: ArrayLike | None = None,
-    seed: int = 0,
-    replicates: int = 2000,
+    y_true: ArrayLike, y_score: ArrayLike, *, task: str, groups: ArrayLike | None = None
 ) -> Estimate:
     """Return the AUC with its interval and nothing else, which is quick; see :func:`evaluate`."""
     truth, score = checked(y_true, y_score, task)
-    statistic = _mean_auc(truth, score, task)
-    return bootstrap(statistic, len(truth), groups=groups, seed=seed, replicates=replicates)
+    return bootstrap(_mean_auc(truth, score, task), len(truth), groups=groups)
 
 
 def auc_difference(
@@ -219,8 +206,6 @@ def auc_difference(
     *,
     task: str,
     groups: ArrayLike | None = None,
-    seed: int = 0,
-    replicates: int = 2000,
 ) -> Estimate:
     """Return AUC of ``y_score`` minus AUC of ``y_score_other`` on the same cases, with interval.
 
@@ -230,8 +215,7 @@ def auc_difference(
     truth, score = checked(y_true, y_score, task)
     _, other = checked(y_true, y_score_other, task)
     one, two = _mean_auc(truth, score, task), _mean_auc(truth, other, task)
-    about = {"groups": groups, "seed": seed, "replicates": replicates}
-    return bootstrap(lambda w: one(w) - two(w), len(truth), **about)  # type: ignore[arg-type]
+    return bootstrap(lambda w: one(w) - two(w), len(truth), groups=groups)
 
 
 def auc_of_weights(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> _OfWeights:
@@ -344,64 +328,12 @@ def delong_test(
     if se == 0 and abs(difference) > 1e-12:
         raise DataError(
             f"Expected models whose difference varies between cases. Received: a difference of "
-            f"{difference:.3g} with variance 0. Use permutation_test()."
+            f"{difference:.3g} with variance 0. A permutation test needs no variance."
         )
     z = difference / se if se else 0.0
     half = _half_width(se**2)
     estimate = Estimate(difference, difference - half, difference + half)
     return PairedTest(estimate, float(z), float(2 * norm.sf(abs(z))))
-
-
-class PermutationTest(NamedTuple):
-    """AUC of the first model minus that of the second, and the two-sided p value."""
-
-    difference: float
-    p: float
-
-
-def permutation_test(
-    y_true: ArrayLike,
-    y_score: ArrayLike,
-    y_score_other: ArrayLike,
-    *,
-    task: str,
-    groups: ArrayLike | None = None,
-    seed: int = 0,
-    replicates: int = 2000,
-) -> PermutationTest:
-    """Return whether the AUCs of two models differ more than those of exchangeable models.
-
-    If the models do not differ, it does not matter which of them answered for a patient. So the two
-    answers to each patient are swapped or left, by the toss of a coin, and the difference is taken
-    again: p = (1 + number of |d*| >= |d|) / (1 + replicates). Each model's scores become ranks
-    first, because two models need not share a scale. See :func:`evaluate`; notebook 05.
-
-    References
-    ----------
-    Venkatraman and Begg, Biometrika 83:835-848 (1996); Phipson and Smyth, Stat Appl Genet Mol Biol
-    9:39 (2010) for the 1 in p.
-    """
-    from scipy.stats import rankdata
-
-    truth, score = checked(y_true, y_score, task)
-    _, other = checked(y_true, y_score_other, task)
-    member = checked_groups(groups, len(truth))
-    both = np.concatenate([rankdata(score, axis=0), rankdata(other, axis=0)])
-    # A model is a choice of rows among both: the weighted AUC takes all choices at once.
-    area = _mean_auc(np.concatenate([truth, truth]), both, task)
-
-    def gain_of(swaps: NDArray[np.int64]) -> NDArray[np.float64]:
-        swapped = swaps[:, member]
-        one = area(np.concatenate([1 - swapped, swapped], axis=1))
-        return np.asarray(one - area(np.concatenate([swapped, 1 - swapped], axis=1)))
-
-    rng, size, step = np.random.default_rng(seed), int(member.max()) + 1, max(1, 2**17 // len(both))
-    blocks = [min(step, replicates - i) for i in range(0, replicates, step)]
-    drawn = np.concatenate([gain_of(rng.integers(2, size=(b, size))) for b in blocks])
-    difference = float(gain_of(np.zeros((1, size), dtype=np.int64))[0])
-    # Differences that are equal on paper must not differ by rounding.
-    as_large = np.sum(np.abs(drawn) >= abs(difference) - 1e-12)
-    return PermutationTest(difference, float((1 + as_large) / (1 + replicates)))
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
@@ -426,65 +358,6 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
     adjusted = np.empty_like(x)
     adjusted[order] = np.maximum.accumulate(x[order] * np.arange(len(x), 0, -1))
     return np.minimum(adjusted, 1)
-
-
-def by_subgroup(
-    y_true: ArrayLike,
-    y_score: ArrayLike,
-    subgroups: Mapping[str, ArrayLike],
-    *,
-    threshold: float,
-    groups: ArrayLike | None = None,
-    seed: int = 0,
-) -> "DataFrame":
-    """Return cases, patients, sensitivity and specificity of each subgroup, a row each.
-
-    A subgroup is smaller than the study, so its interval is wider; and among many subgroups one
-    will look odd by chance. What was not planned beforehand is a question, not a finding.
-
-    Parameters
-    ----------
-    y_true, y_score, groups, seed
-        Of a binary task, as for :func:`evaluate`.
-    subgroups
-        Name -> ``(N,)`` bool, who belongs to it. They may overlap.
-    threshold
-        Cases with a probability of at least this are called positive.
-
-    Returns
-    -------
-    DataFrame
-        Sensitivity and specificity are :class:`Estimate`, or None without such a case.
-
-    Raises
-    ------
-    DataError
-        When a subgroup is empty, or not given as ``(N,)`` True and False.
-
-    References
-    ----------
-    Notebook 05. Oakden-Rayner et al., Hidden stratification, CHIL (2020), arXiv:1909.12475.
-    """
-    from pandas import DataFrame
-
-    positive, score = checked_binary(y_true, y_score)
-    member = checked_groups(groups, len(score))
-    right = (score >= threshold) == positive
-    rows = {}
-    for name, mask in subgroups.items():
-        part = checked_numbers(mask, f"subgroup {name!r}")
-        if part.shape != score.shape or part.dtype != bool or not part.any():
-            raise DataError(
-                f"Expected {name!r} as {len(score)} True or False, of which some are True. "
-                f"Received: {part.dtype} of shape {part.shape}, {int(np.sum(part != 0))} not 0."
-            )
-        shares = [
-            share_of_cases(right[side], groups=member[side], seed=seed) if side.any() else None
-            for side in (part & positive, part & ~positive)
-        ]
-        rows[name] = (int(part.sum()), len(np.unique(member[part])), *shares)
-    columns = ["cases", "patients", "sensitivity", "specificity"]
-    return DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def checked(

@@ -169,23 +169,17 @@ def bootstrap_weights(
     return _draw(checked_groups(groups, n), replicates, np.random.default_rng(seed))
 
 
-def mean_of_cases(
-    values: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 0, replicates: int = 2000
-) -> Estimate:
+def mean_of_cases(values: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 0) -> Estimate:
     """Return the mean of one finite number a case ``(N,)`` with its bootstrap interval by patient.
 
     Of Dice, say; or of the differences of two methods on the same cases, for a paired comparison.
     See :func:`bootstrap`.
     """
     x = np.asarray(values, np.float64)
-    return bootstrap(
-        lambda w: w @ x / w.sum(axis=1), len(x), groups=groups, seed=seed, replicates=replicates
-    )
+    return bootstrap(lambda w: w @ x / w.sum(axis=1), len(x), groups=groups, seed=seed)
 
 
-def share_of_cases(
-    hits: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 0, replicates: int = 2000
-) -> Estimate:
+def share_of_cases(hits: ArrayLike, *, groups: ArrayLike | None = None) -> Estimate:
     """Return the share of cases that are True, ``(N,)`` bool, with an interval by patient.
 
     Wilson's for one case a patient; for several it is drawn by patient, unless none or all are
@@ -197,7 +191,7 @@ def share_of_cases(
         return wilson(k, len(hit))
     if k in (0, len(hit)):
         return wilson(patients if k else 0, patients)
-    return mean_of_cases(hit, groups=groups, seed=seed, replicates=replicates)
+    return mean_of_cases(hit, groups=groups)
 
 
 def mean_interval(values: ArrayLike) -> Estimate:

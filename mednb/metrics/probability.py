@@ -427,12 +427,7 @@ class DecisionCurve:
 
 
 def net_benefit(
-    y_true: ArrayLike,
-    y_score: ArrayLike,
-    *,
-    groups: ArrayLike | None = None,
-    seed: int = 0,
-    replicates: int = 2000,
+    y_true: ArrayLike, y_score: ArrayLike, *, groups: ArrayLike | None = None
 ) -> DecisionCurve:
     """Return the decision curve: what acting on the model is worth, at every exchange rate.
 
@@ -450,11 +445,7 @@ def net_benefit(
     rate = t / (1 - t)
     gain = (score[:, None] >= t) * np.where(positive[:, None], 1.0, -rate)
     each = bootstrap_all(
-        lambda w: w @ gain / w.sum(axis=1, keepdims=True),
-        len(score),
-        groups=groups,
-        seed=seed,
-        replicates=replicates,
+        lambda w: w @ gain / w.sum(axis=1, keepdims=True), len(score), groups=groups
     )
     model, low, high = np.array([tuple(e) for e in each]).T
     share = float(positive.mean())
@@ -482,14 +473,7 @@ class RocBand:
     high: Real
 
 
-def roc_band(
-    y_true: ArrayLike,
-    y_score: ArrayLike,
-    *,
-    groups: ArrayLike | None = None,
-    seed: int = 0,
-    replicates: int = 1000,
-) -> RocBand:
+def roc_band(y_true: ArrayLike, y_score: ArrayLike, *, groups: ArrayLike | None = None) -> RocBand:
     """Return the ROC curve with a bootstrap interval of the sensitivity at each point.
 
     Every replicate draws patients, makes its own curve, and is read at the same false positive
@@ -515,7 +499,7 @@ def roc_band(
             [np.interp(grid, false[i] / false[i, -1], true[i] / true[i, -1]) for i in whole]
         )
 
-    drawn = bootstrap_weights(len(score), groups=groups, seed=seed, replicates=replicates)
+    drawn = bootstrap_weights(len(score), groups=groups, replicates=1000)
     low, high = np.quantile(curves(drawn), [0.025, 0.975], axis=0)
     return RocBand(grid, curves(np.ones((1, len(score)), np.int64))[0], low, high)
 

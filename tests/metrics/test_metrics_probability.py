@@ -248,7 +248,7 @@ def test_the_interval_of_the_ppv_covers():
 
 def test_net_benefit_by_hand():
     truth, score = [1, 1, 0, 0, 0, 0, 0, 0, 0, 0], [0.9, 0.3, 0.6, 0.3, 0.1, 0, 0, 0, 0, 0]
-    found = net_benefit(truth, score, replicates=200)
+    found = net_benefit(truth, score)
     np.testing.assert_allclose(found.thresholds[[19, 49]], [0.2, 0.5])
     np.testing.assert_allclose(found.model[[19, 49]], [0.2 - 0.2 * 0.25, 0.1 - 0.1], atol=1e-12)
     np.testing.assert_allclose(found.everyone[[19, 49]], [0.2 - 0.8 * 0.25, 0.2 - 0.8], atol=1e-12)
@@ -258,10 +258,10 @@ def test_net_benefit_is_largest_for_true_probabilities_and_draws_patients():
     rng = np.random.default_rng(7)
     p = rng.beta(1, 4, 4000)
     truth = rng.random(4000) < p
-    found = net_benefit(truth, p, replicates=100)
+    found = net_benefit(truth, p)
     assert np.all((found.low <= found.model + 1e-12) & (found.model <= found.high + 1e-12))
     assert np.all(found.model[4:70] >= np.maximum(found.everyone, 0)[4:70] - 0.002)
-    wrong = net_benefit(truth, p**0.3, replicates=100)  # the same order, but too sure of illness
+    wrong = net_benefit(truth, p**0.3)  # the same order, but too sure of illness
     assert wrong.model[30] < found.model[30] - 0.05
     copies = [np.tile(x, 4) for x in make(60, 4)]
     wide, naive = (net_benefit(*copies, groups=g) for g in (np.tile(np.arange(60), 4), None))
@@ -272,13 +272,13 @@ def test_net_benefit_is_largest_for_true_probabilities_and_draws_patients():
 def test_the_band_is_the_quantiles_of_repeated_cases(decimals):
     s = simulate.scores(30, images=3, seed=1)
     p = s.probability.round(decimals)
-    found = roc_band(s.labels, p, groups=s.groups, replicates=60, seed=5)
+    found = roc_band(s.labels, p, groups=s.groups)
 
     def read(y, p):
         fpr, tpr, _ = roc_curve(y, p, drop_intermediate=False)
         return np.interp(found.false_positive_rate, fpr, tpr)
 
-    weights = bootstrap_weights(len(p), groups=s.groups, replicates=60, seed=5)
+    weights = bootstrap_weights(len(p), groups=s.groups, replicates=1000)
     loop = [read(np.repeat(s.labels, w), np.repeat(p, w)) for w in weights]
     low, high = np.quantile(loop, [0.025, 0.975], axis=0)
     np.testing.assert_allclose(found.low, low, atol=1e-12)
@@ -288,7 +288,7 @@ def test_the_band_is_the_quantiles_of_repeated_cases(decimals):
 
 def test_draws_without_a_class_have_no_curve():
     y, p = np.array([1, 0, 0, 0, 0]), np.array([0.9, 0.1, 0.2, 0.3, 0.95])
-    assert np.all(np.isfinite(roc_band(y, p, replicates=200).low))
+    assert np.all(np.isfinite(roc_band(y, p).low))
 
 
 @pytest.mark.parametrize(
