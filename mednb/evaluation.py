@@ -55,11 +55,7 @@ def pixels(images: NDArray[Any]) -> Real:
 
 
 def near_copies(images: NDArray[Any], others: NDArray[Any]) -> Ints:
-    """Return pairs (i, j) ``(P, 2)`` of images whose :func:`pixels` correlate by 0.98 or more.
-
-    A hash finds a copy only while not one bit has changed; this finds what was saved again,
-    brightened or scaled. Look at every pair it names: two plain images are alike, too.
-    """
+    """Return pairs (i, j) ``(P, 2)`` of images whose :func:`pixels` correlate by 0.98 or more."""
     return np.argwhere(pixels(images) @ pixels(others).T / 14**2 >= 0.98)
 
 

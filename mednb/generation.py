@@ -101,20 +101,15 @@ def fit_adversarial(
 
 
 def despeckled(split: Split) -> Split:
-    """Return a split with the median over 3 x 3 pixels in place of every grey image.
-
-    Most speckle goes, edges stay: textures that a small GAN cannot learn in half a minute are then
-    not what decides the experiment.
-    """
+    """Return a split with the median over 3 x 3 pixels in place of every grey image."""
     images = np.stack([cv2.medianBlur(image[..., 0], 3)[..., None] for image in split.images])
     return replace(split, images=images)
 
 
 def with_size(split: Split) -> Split:
-    """Return phantoms with the target ``size_mm``, a radius that every image has.
+    """Return phantoms with the target ``size_mm``: the radius, or without a lesion its mean.
 
-    A GAN that is asked for a size needs one for normal tissue too, and 0 would be far from all
-    others: there it is the mean radius of the lesions, which tells nothing.
+    A GAN that is asked for a size needs one for normal tissue too, and 0 would be far from all.
     """
     targets = dict(split.targets or {})
     radius = targets["radius_mm"]
@@ -513,17 +508,12 @@ def kernel_distance(real: Real, fake: Real) -> float:
 
 
 class Neighbours(NamedTuple):
-    """Four shares about balls that reach to each image's k-th neighbour in its own sample.
+    """Four shares about balls that reach to each image's k-th neighbour in its own sample."""
 
-    ``precision``: generated images inside a real ball. ``recall``: real images inside a generated
-    ball. ``density``: real balls that hold a generated image, on average over k; may exceed 1.
-    ``coverage``: real balls that hold a generated image, the figure that finds mode collapse.
-    """
-
-    precision: float
-    recall: float
-    density: float
-    coverage: float
+    precision: float  #: generated images inside a real ball
+    recall: float  #: real images inside a generated ball
+    density: float  #: real balls that hold a generated image, on average over k; may exceed 1
+    coverage: float  #: real balls that hold a generated image: finds mode collapse
 
 
 def neighbour_figures(real: ArrayLike, fake: ArrayLike, k: int = 5) -> Neighbours:

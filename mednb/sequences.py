@@ -53,11 +53,7 @@ class Encoder(NamedTuple):
 
 
 def log_voxels(split: Split) -> Split:
-    """Return the split with a target ``log_voxels`` ``(N, T)``: ln(volume / pixel edge^3).
-
-    A picture without a scale can tell a volume in pixels only; on a logarithmic scale the ratio of
-    two volumes, which is what an ejection fraction is, is a difference.
-    """
+    """Return the split with a target ``log_voxels`` ``(N, T)``: ln(volume / pixel edge^3)."""
     t = split.targets or {}
     return _with(split, log_voxels=np.log(1000 * t["volume"] / t["spacing_mm"][:, None] ** 3))
 
@@ -176,8 +172,7 @@ def fit_head(
 def shuffled(split: Split, *, seed: int) -> Split:
     """Return the split with each clip's ``features`` in a random order of its own.
 
-    The control for every claim that order matters. Retrain on it, too: a network that is only
-    tested on shuffled clips may merely be surprised.
+    The control for every claim that order matters: train and test on it.
     """
     features = (split.targets or {})["features"]
     n, t = features.shape[:2]

@@ -32,11 +32,8 @@ LATENT, WIDTH = 32, 16
 
 
 def losses(real: Any, fake: Any, fooled: Any) -> tuple[Any, Any]:
-    """Return L_D and L_G of a batch of logits D(x), D(G(z)) for D, and D(G(z)) for G.
-
-    softplus(-a) = -ln sigmoid(a): the game of Goodfellow et al. (2014), arXiv:1406.2661, with the
-    generator's loss that does not vanish when the discriminator wins.
-    """
+    """Return L_D and L_G of a batch of logits D(x), D(G(z)) for D, and D(G(z)) for G."""
+    # softplus(-a) = -ln sigmoid(a). L_G is the one that does not vanish when D wins.
     loss_d = ops.mean(ops.softplus(-real)) + ops.mean(ops.softplus(fake))
     return loss_d, ops.mean(ops.softplus(-fooled))
 
