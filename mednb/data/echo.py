@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mednb.data import store
 from mednb.data.films import Film, frames_around, prepare, square
-from mednb.data.grey import to_grey
+from mednb.data.identity import to_grey
 from mednb.data.video import read_video
 from mednb.errors import DataError, DownloadError, LeakageError, UnknownNameError
 from mednb.types import Dataset

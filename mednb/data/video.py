@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mednb.data.deidentify import LOSSY_CHANGE, clean, sector
-from mednb.data.grey import grey_if_equal
-from mednb.data.store import MOST_BYTES, check_size
+from mednb.data.identity import AS_STORED, blacken, grey_if_equal, sector
+from mednb.data.store import MOST_BYTES, check_size, door, plain
 from mednb.errors import DataError
 from mednb.runtime import quiet_stderr
 from mednb.types import Clip
@@ -80,7 +79,8 @@ def read_video(
     Clip
         ``frames`` ``(T, H, W, C)`` uint8 in 0..255, C = 1 when the colour channels agree;
         ``seconds_per_frame`` in s, None when the container gives no believable rate;
-        ``spacing_mm`` None, for no video format holds it.
+        ``spacing_mm`` None, for no video format holds it; ``deidentified`` never True, see the
+        notes.
 
     Raises
     ------
@@ -96,34 +96,34 @@ def read_video(
     is the mean of the durations, without the last frame's, which is a pause. MPEG-1 knows eight
     frame rates, so a converter wrote the nearest. Explained in notebook 00.
     """
-    path = Path(path)
     _check_arguments(step, max_frames, seconds_per_frame)
-    kind = _kind(path)
-    told = _Told(cut=kind == "AVI" and _is_short(path))
-    with quiet_stderr():
-        frames, decoded, stopped = _collect(
-            _gif(path, told) if kind == "GIF" else _ffmpeg(path, told), path, step, max_frames
-        )
-    notes = [] if stopped else _counted(path, decoded, told)
-    seconds, said = _frame_time(kind, len(frames), told, seconds_per_frame, step)
-    notes += [*said, "Pixel size: a video file cannot say."]
-    done = False
-    if deidentify:
-        moving = sector(frames, change=LOSSY_CHANGE) if len(frames) > 1 else None
-        dropped = "the file's own text"
-        frames, said, done = clean(frames, None, moving, dropped=dropped, change=LOSSY_CHANGE)
-        notes += said
-    else:
-        notes.append("NOT de-identified: the pixels are as stored.")
-    frames, said = grey_if_equal(frames)
-    return Clip(frames, seconds_per_frame=seconds, notes=(*notes, *said), deidentified=done)
+    # Absolute, for FFmpeg takes a relative "http:x" or "concat:x" for an address.
+    path = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would follow what a test checks
+    with door(path, "a video file"):
+        kind = _kind(path)
+        told = _Told(cut=kind == "AVI" and _is_short(path))
+        with quiet_stderr():
+            source = _gif(path, told) if kind == "GIF" else _ffmpeg(path, told)
+            frames, decoded, stopped = _collect(source, path, step, max_frames)
+        notes = [] if stopped else _counted(path, decoded, told)
+        seconds, said = _frame_time(kind, len(frames), told, seconds_per_frame, step)
+        notes += [*said, "Pixel size: a video file cannot say."]
+        verdict: bool | None = False
+        if deidentify:
+            moving = sector(frames, lossy=True) if len(frames) > 1 else None
+            said, doubts, changed = blacken(frames, None, moving, lossy=True)
+            verdict = None if changed and len(doubts) == 1 else False
+            notes += [*said, f"Identity: {'; '.join(doubts)}."]
+        else:
+            notes += AS_STORED
+        frames, said = grey_if_equal(frames)
+        return Clip(frames, seconds_per_frame=seconds, notes=(*notes, *said), deidentified=verdict)
 
 
 def _check_arguments(step: int, max_frames: int | None, seconds: float | None) -> None:
-    if step < 1:
-        raise DataError(f"Expected step to be at least 1, every frame. Received: {step}.")
-    if max_frames is not None and max_frames < 1:
-        raise DataError(f"Expected max_frames to be at least 1, or None. Received: {max_frames}.")
+    for name, value in (("step", step), ("max_frames", 1 if max_frames is None else max_frames)):
+        if not isinstance(value, int) or value < 1:
+            raise DataError(f"Expected {name}: a whole number, at least 1. Received: {value!r}.")
     if seconds is not None and not (np.isfinite(seconds) and seconds > 0):
         raise DataError(
             f"Expected seconds_per_frame to be positive, such as 1 / 50 for 50 frames per second. "
@@ -134,7 +134,7 @@ def _check_arguments(step: int, max_frames: int | None, seconds: float | None) -
 def _kind(path: Path) -> str:
     """Return the container, by the first bytes."""
     if not path.is_file():
-        raise DataError(f"Expected a video file. Received: no file at {path}.")
+        raise DataError(f"Expected a video file. Received: no file at {plain(path)}.")
     with path.open("rb") as file:
         head = file.read(512)
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
@@ -149,7 +149,7 @@ def _kind(path: Path) -> str:
     hint = " It is DICOM: use read_dicom." if head[128:132] == b"DICM" else ""
     raise DataError(
         f"Expected a video: mp4, mov, avi, mpeg, mkv, webm or gif, told by its first bytes. "
-        f"Received: {path.name}, {'an empty file' if not head else 'something else'}.{hint}"
+        f"Received: {plain(path.name)}, {'an empty file' if not head else 'something else'}.{hint}"
     )
 
 
@@ -184,10 +184,10 @@ def _ffmpeg(path: Path, told: _Told) -> Iterator[NDArray[np.uint8]]:
             if not found:
                 break
             yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-    except cv2.error as error:
+    except cv2.error:
         raise DataError(
-            f"Expected a whole video. Received: {path.name}, which OpenCV cannot decode."
-        ) from error
+            f"Expected a whole video. Received: {plain(path.name)}, which OpenCV cannot decode."
+        ) from None
     finally:
         if capture is not None:
             capture.release()
@@ -213,12 +213,12 @@ def _gif(path: Path, told: _Told) -> Iterator[NDArray[np.uint8]]:
                     yield pixels
         except DataError:
             raise
-        except broken as error:
+        except broken:
             if not durations:
                 raise DataError(
-                    f"Expected a whole GIF. Received: {path.name}, cut off or corrupt before the "
-                    f"end of its first frame."
-                ) from error
+                    f"Expected a whole GIF. Received: {plain(path.name)}, cut off or corrupt "
+                    f"before the end of its first frame."
+                ) from None
             told.cut = True
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
@@ -229,7 +229,7 @@ def _collect(
     source: Iterator[NDArray[np.uint8]], path: Path, step: int, max_frames: int | None
 ) -> tuple[NDArray[np.uint8], int, bool]:
     """Return every ``step``-th frame, how many were decoded, whether ``max_frames`` ended it."""
-    taken: list[NDArray[np.uint8]] = []
+    taken: list[Any] = []
     decoded, size = 0, 0
     with closing(source):  # type: ignore[type-var]
         for frame in source:
@@ -249,13 +249,22 @@ def _collect(
                 )
             taken.append(frame)
             if len(taken) == max_frames:
-                return np.stack(taken), decoded, True
+                return _stack(taken), decoded, True
     if not taken:
         raise DataError(
             f"Expected at least one frame in {path.name}. Received: none could be decoded. The "
             f"file is empty, cut off, or in a codec that OpenCV's FFmpeg lacks."
         )
-    return np.stack(taken), decoded, False
+    return _stack(taken), decoded, False
+
+
+def _stack(taken: list[Any]) -> NDArray[np.uint8]:
+    """Return frames as one array, giving each back as it is copied."""
+    first = taken[0]
+    out = np.empty((len(taken), *first.shape), np.uint8)
+    for i, frame in enumerate(taken):
+        out[i], taken[i] = frame, None
+    return out
 
 
 def _counted(path: Path, decoded: int, told: _Told) -> list[str]:

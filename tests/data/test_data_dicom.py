@@ -1,6 +1,8 @@
 import io
+import traceback
 import tracemalloc
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +15,24 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import apply_windowing, pixel_array
 from pydicom.uid import (
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLSLossless,
-    MRImageStorage,
     RLELossless,
-    SecondaryCaptureImageStorage,
     UltrasoundMultiFrameImageStorage,
     generate_uid,
 )
 
 from mednb.data import dicom as reader
-from mednb.data import example, grey, read_dicom
-from mednb.data.deidentify import Box, box_of, overlap, sector
+from mednb.data import example, identity, read_dicom
 from mednb.errors import DataError, UnknownNameError
 
 NAME = "TESTPERSON^ALBERTA"
 T, H, W = 9, 120, 160
 #: The box the tissue of a made clip moves in.
-TISSUE = Box(20, 30, 109, 129)
+TISSUE = (20, 30, 109, 129)  # top, left, bottom, right
 
 
 def tissue(rng: np.random.Generator, t: int = T) -> np.ndarray:
@@ -51,11 +52,13 @@ def burn(frames: np.ndarray, text: str = "ALBERTA TESTPERSON 01-02-1903") -> np.
     return out
 
 
-def region(box: Box = TISSUE, *, units: int = 3, delta: float = 0.05, **other: Any) -> Dataset:
+def region(
+    box: tuple[int, ...] = TISSUE, *, units: int = 3, delta: float = 0.05, **other: Any
+) -> Dataset:
     item = Dataset()
     item.RegionSpatialFormat, item.RegionDataType = 1, 1
-    item.RegionLocationMinX0, item.RegionLocationMaxX1 = box.left, box.right
-    item.RegionLocationMinY0, item.RegionLocationMaxY1 = box.top, box.bottom
+    item.RegionLocationMinY0, item.RegionLocationMinX0 = box[:2]
+    item.RegionLocationMaxY1, item.RegionLocationMaxX1 = box[2:]
     item.PhysicalUnitsXDirection = item.PhysicalUnitsYDirection = units
     item.PhysicalDeltaX, item.PhysicalDeltaY = delta * 2, delta
     for name, value in other.items():
@@ -135,7 +138,7 @@ class TestExamples:
             assert clean[:, rows, columns].max() == 0
         heart = slice(40, 195), slice(110, 215)
         change = np.abs(clean[:, *heart].astype(int) - raw[:, *heart])
-        assert change.max() <= grey._GREY_LEVELS
+        assert change.max() <= identity._GREY_LEVELS
         moved = np.ptp(raw, axis=0) > 12
         assert (clean.max(axis=0)[moved] > 0).mean() > 0.999
         notes = " ".join(read_dicom(example("echo")).notes)
@@ -145,8 +148,8 @@ class TestExamples:
     def test_the_corrected_pixel_size_gives_the_depth_that_the_scanner_shows(self):
         """The picture carries "19" (cm) at the foot of its depth scale."""
         clip = read_dicom(example("echo"))
-        lit = box_of(clip.frames.max(axis=(0, 3)) > 8)
-        depth_cm = (lit.bottom - lit.top) * clip.spacing_mm[0] / 10
+        lit = np.flatnonzero((clip.frames.max(axis=(0, 3)) > 8).any(axis=1))
+        depth_cm = (lit[-1] - lit[0]) * clip.spacing_mm[0] / 10
         assert depth_cm == pytest.approx(19, abs=1)
 
 
@@ -172,7 +175,7 @@ class TestDeidentification:
             assert trace not in everything
 
     def test_text_within_the_stated_region_goes_with_the_sector(self, tmp_path, rng):
-        whole = Box(0, 0, H - 1, W - 1)
+        whole = (0, 0, H - 1, W - 1)
         frames = burn(tissue(rng))
         path = write(tmp_path / "a.dcm", frames, SequenceOfUltrasoundRegions=[region(whole)])
         clip = read_dicom(path)
@@ -184,7 +187,7 @@ class TestDeidentification:
         frames[:, 60:64, 70:90] = 255
         clip = read_dicom(write(tmp_path / "a.dcm", frames))
         (said,) = [note for note in clip.notes if "bright pixel(s)" in note]
-        assert 80 <= int(said.split()[0]) <= 100  # speckle can be bright nine times running
+        assert 60 <= int(said.split()[0]) <= 100  # speckle can be bright nine times running
 
     def test_a_clock_does_not_pass_for_the_sector(self, tmp_path, rng):
         frames = tissue(rng)
@@ -201,22 +204,23 @@ class TestDeidentification:
         frames = burn(tissue(rng, 1))
         clip = read_dicom(write(tmp_path / "a.dcm", frames))
         np.testing.assert_array_equal(clip.frames[..., 0], frames)
-        assert any("Burned-in text cannot be excluded" in note for note in clip.notes)
+        assert "no pixel was changed" in repr(clip)
 
     def test_a_still_with_region_keeps_only_that(self, tmp_path, rng):
         frames = burn(tissue(rng, 1))
         path = write(tmp_path / "a.dcm", frames, SequenceOfUltrasoundRegions=[region()])
         clip = read_dicom(path)
-        inside = TISSUE.mask(H, W)
+        inside = np.zeros((H, W), bool)
+        inside[20:110, 30:130] = True
         assert clip.frames[:, ~inside].max() == 0
         np.testing.assert_array_equal(clip.frames[:, inside, 0], frames[:, inside])
-        assert any("within the region cannot be excluded" in note for note in clip.notes)
+        assert "text within the region cannot be told" in repr(clip)
 
     def test_a_clip_in_which_nothing_moves(self, tmp_path, rng):
         frames = np.repeat(tissue(rng, 1), 4, axis=0)
         clip = read_dicom(write(tmp_path / "a.dcm", frames))
         np.testing.assert_array_equal(clip.frames[..., 0], frames)
-        assert any("cannot be excluded" in note for note in clip.notes)
+        assert "no pixel was changed" in repr(clip)
 
     def test_warnings_of_the_decoder_are_counted_not_quoted(self, tmp_path, rng):
         path = write(tmp_path / "a.dcm", tissue(rng))
@@ -264,7 +268,7 @@ class TestPixelSize:
             ([region(RegionSpatialFormat=3)], (0.7, 0.9)),  # a spectrum
             ([region(RegionDataType=2)], (0.7, 0.9)),  # colour flow
             ([region(RegionSpatialFormat=2, delta=9.0), region()], (0.5, 1.0)),
-            ([region(Box(20, 30, 25, 35), delta=9.0), region()], (0.5, 1.0)),  # the larger one
+            ([region((20, 30, 25, 35), delta=9.0), region()], (0.5, 1.0)),  # the larger one
             ([], (0.7, 0.9)),
             ([region(delta=float("nan"))], (0.7, 0.9)),
             ([region(PhysicalDeltaX=float("nan"))], (0.7, 0.9)),
@@ -281,7 +285,7 @@ class TestPixelSize:
 
     @pytest.mark.parametrize("k", [2, 3])
     def test_an_image_that_was_shrunk_afterwards(self, tmp_path, rng, k):
-        large = Box(TISSUE.top * k, TISSUE.left * k, TISSUE.bottom * k, TISSUE.right * k)
+        large = tuple(v * k for v in TISSUE)
         items = [region(large)]
         path = write(tmp_path / "a.dcm", tissue(rng), SequenceOfUltrasoundRegions=items)
         clip = read_dicom(path)
@@ -289,7 +293,7 @@ class TestPixelSize:
         assert clip.frames.any()
 
     def test_an_image_that_was_cropped_afterwards(self, tmp_path, rng):
-        items = [region(Box(20, 30, H + 50, W + 70))]
+        items = [region((20, 30, H + 50, W + 70))]
         path = write(tmp_path / "a.dcm", tissue(rng, 1), SequenceOfUltrasoundRegions=items)
         clip = read_dicom(path)
         assert clip.spacing_mm is None
@@ -419,33 +423,6 @@ class TestCompressionAndColour:
         np.testing.assert_array_equal(read_dicom(path, deidentify=False).frames, rgb)
 
 
-class TestFlag:
-    @pytest.mark.parametrize(
-        ("elements", "flag"),
-        [
-            ({"Modality": "MR"}, True),
-            ({"Modality": "MR", "BurnedInAnnotation": "YES"}, False),
-            ({"Modality": "OT"}, False),
-            ({"Modality": "OT", "BurnedInAnnotation": "NO"}, True),
-            ({"Modality": "CT", "SOPClassUID": SecondaryCaptureImageStorage}, False),
-        ],
-    )
-    def test_other_images_than_ultrasound(self, tmp_path, rng, elements, flag):
-        elements = {"SOPClassUID": MRImageStorage} | elements
-        clip = read_dicom(write(tmp_path / "a.dcm", tissue(rng, 1), **elements))
-        assert clip.deidentified is flag
-
-    def test_ultrasound_is_known_by_its_class_too(self, tmp_path, rng):
-        frames = burn(tissue(rng))
-        clip = read_dicom(write(tmp_path / "a.dcm", frames, Modality="OT"))
-        assert clip.frames[:, :12].max() == 0
-
-    def test_a_region_that_does_not_fit_proves_nothing(self, tmp_path, rng):
-        items = [region(Box(20, 30, H + 50, W + 70))]
-        path = write(tmp_path / "a.dcm", tissue(rng, 1), SequenceOfUltrasoundRegions=items)
-        assert read_dicom(path).deidentified is False
-
-
 class TestWrongFiles:
     @pytest.mark.parametrize("frames", [2**31 - 1, 40_000])
     def test_an_absurd_claim_is_refused_before_memory_is_asked_for(self, tmp_path, rng, frames):
@@ -529,7 +506,7 @@ class TestWrongFiles:
         ds = pydicom.dcmread(path)
         del ds.Rows
         pydicom.dcmwrite(path, ds)
-        with pytest.raises(DataError, match="pixel data"):
+        with pytest.raises(DataError, match="whole DICOM"):
             read_dicom(path)
 
     def test_a_missing_decoder_is_named(self, tmp_path, rng, monkeypatch):
@@ -546,30 +523,127 @@ class TestWrongFiles:
             assert "pip install" in str(caught.value)
 
 
-class TestSector:
-    def test_it_is_convex_and_holds_the_tissue(self, rng):
-        frames = tissue(rng)
-        found = sector(frames[..., None])
-        moved = np.ptp(frames, axis=0) > 2
-        assert found is not None
-        assert (found & moved).sum() > 0.98 * moved.sum()
-        assert found.sum() < 1.05 * moved.sum()
+def compressed(path: Path, syntax: str, fragments: list[bytes], **elements: Any) -> Path:
+    ds = pydicom.dcmread(path)
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PixelData = pydicom.encaps.encapsulate(fragments)
+    ds["PixelData"].VR = "OB"
+    for name, value in elements.items():
+        setattr(ds, name, value)
+    pydicom.dcmwrite(path, ds)
+    return path
 
-    def test_nothing_moves(self, rng):
-        assert sector(np.repeat(tissue(rng, 1), 3, axis=0)[..., None]) is None
 
-    def test_too_little_moves(self, rng):
-        frames = np.zeros((5, 90, 80, 1), np.uint8)
-        frames[:, :8, :8] = rng.integers(0, 256, (5, 8, 8, 1))
-        assert sector(frames) is None
+class TestAttacks:
+    def deflated(self, path: Path, inner: bytes) -> Path:
+        write(path, np.zeros((1, 8, 8), np.uint8))
+        ds = pydicom.dcmread(path)
+        ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        pydicom.dcmwrite(path, ds)
+        if inner:
+            whole = path.read_bytes()
+            head = whole[: 144 + int.from_bytes(whole[140:144], "little")]
+            squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+            body = b"".join(squeeze.compress(inner) for _ in range(2**6)) + squeeze.flush()
+            path.write_bytes(head + body)
+        return path
 
-    def test_overlap_of_boxes(self):
-        a = Box(0, 0, 9, 9)
-        assert overlap(a, a) == 1.0
-        assert overlap(a, Box(0, 5, 9, 14)) == pytest.approx(50 / 150)
-        assert overlap(a, Box(10, 10, 12, 12)) == 0.0
-        assert box_of(Box(2, 3, 4, 7).mask(9, 8)) == Box(2, 3, 4, 7)
-        assert Box(8, 8, 9, 9).clipped(7, 7) is None
+    def test_a_deflated_file_is_read_and_a_bomb_is_not(self, tmp_path, monkeypatch):
+        assert read_dicom(self.deflated(tmp_path / "a.dcm", b"")).frames.shape == (1, 8, 8, 1)
+        path = self.deflated(tmp_path / "b.dcm", bytes(2**23))
+        assert path.stat().st_size < 2**20
+        tracemalloc.start()
+        with pytest.raises(DataError, match="unpacks to more"):
+            read_dicom(path)
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+        tracemalloc.stop()
+
+    @pytest.mark.parametrize(
+        ("dtype", "colour", "elements"),
+        [
+            (np.uint8, False, {}),
+            (np.uint8, True, {}),
+            (np.uint16, False, {"Modality": "MR"}),
+            (np.int16, False, {"Modality": "CT", "RescaleIntercept": "-1024"}),
+        ],
+    )
+    def test_memory_at_most_four_times_decoded(self, tmp_path, rng, dtype, colour, elements):
+        shape = (40, 200, 200, 3) if colour else (40, 200, 200)
+        pixels = rng.integers(0, 200, shape, dtype=dtype)
+        path = write(tmp_path / "a.dcm", pixels, **elements)
+        read_dicom(path)  # imports come first
+        tracemalloc.start()
+        read_dicom(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak <= 4 * pixels.nbytes
+
+    @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
+    @pytest.mark.parametrize(
+        "name", ["RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth"]
+    )
+    def test_a_scale_that_is_no_number(self, tmp_path, rng, name, value):
+        elements = {"WindowCenter": "40", "WindowWidth": "400", "RescaleSlope": "1"}
+        path = write(tmp_path / "a.dcm", tissue(rng, 1).astype(np.uint16), **elements)
+        ds = pydicom.dcmread(path)
+        ds[name] = pydicom.DataElement(name, "DS", value, validation_mode=0)
+        pydicom.dcmwrite(path, ds)
+        with pytest.raises(DataError, match=rf"{name} to be a number|cannot be read"):
+            read_dicom(path)
+
+    @pytest.mark.parametrize("n", [T + 1, T - 1, 10 * T])
+    def test_another_number_of_frames_than_there_are(self, tmp_path, rng, n):
+        path = write(tmp_path / "a.dcm", tissue(rng))
+        encoded = []
+        for frame in tissue(rng):
+            file = io.BytesIO()
+            Image.fromarray(frame).save(file, "JPEG")
+            encoded.append(file.getvalue())
+        compressed(path, JPEGBaseline8Bit, encoded, NumberOfFrames=n)
+        with pytest.raises(DataError):
+            read_dicom(path)
+
+    def test_twelve_bit_jpeg_is_not_called_corrupt(self, tmp_path, rng):
+        path = write(tmp_path / "a.dcm", tissue(rng, 1).astype(np.uint16))
+        file = io.BytesIO()
+        Image.fromarray(tissue(rng, 1)[0]).save(file, "JPEG")
+        content = bytearray(file.getvalue())
+        content[content.index(b"\xff\xc0") + 4] = 12  # the precision that its header states
+        compressed(path, JPEGExtended12Bit, [bytes(content)], BitsStored=12, HighBit=11)
+        with pytest.raises(DataError, match=r"12 bits.*pylibjpeg"):
+            read_dicom(path)
+
+    def test_text_in_identifiers_and_names_is_not_repeated(self, tmp_path, rng):
+        path = write(tmp_path / "a.dcm", tissue(rng, 1))
+        for old, new in ((b"1.2.840.10008.1.2.1", b"1.2.ALBERTA.PERSON\0"),):
+            path.write_bytes(path.read_bytes().replace(old, new[: len(old)].ljust(len(old), b"\0")))
+        with pytest.raises(DataError) as caught:
+            read_dicom(path)
+        chain = "".join(traceback.format_exception(caught.value))
+        assert "ALBERTA" not in str(caught.value)
+        assert "direct cause" not in chain
+        with pytest.raises(DataError) as caught:
+            read_dicom(tmp_path / "a\x1b[2J.dcm")
+        assert "\x1b" not in str(caught.value)
+
+    @pytest.mark.parametrize("name", ["x" * 300, "a\0b", "."])
+    def test_names_that_are_no_file(self, tmp_path, name):
+        with pytest.raises(DataError):
+            read_dicom(tmp_path / name)
+
+    @pytest.mark.parametrize("name", ["echo", "ct", "fetal", "doppler_jpeg2000", "mr_abdomen"])
+    def test_any_damage_of_a_real_file_gives_a_clip_or_our_error(self, tmp_path, rng, name):
+        whole = example(name).read_bytes()
+        for _ in range(12):
+            content = bytearray(whole)
+            for at in rng.integers(132, min(len(whole), 4000), 3):
+                content[at] = int(rng.integers(0, 256))
+            (tmp_path / "a.dcm").write_bytes(content)
+            try:
+                clip = read_dicom(tmp_path / "a.dcm")
+            except DataError:
+                continue
+            assert clip.frames.dtype == np.uint8
 
 
 def test_pydicom_agrees_on_the_pixels_of_the_echo():

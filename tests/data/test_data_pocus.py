@@ -12,7 +12,7 @@ from PIL import Image
 import mednb
 from mednb.data import pocus
 from mednb.data.films import frames_around, square
-from mednb.data.grey import to_grey
+from mednb.data.identity import to_grey
 from mednb.data.pocus import CLASSES, split_patients
 from mednb.data.video import read_video
 from mednb.errors import DataError, DownloadError, LeakageError
