@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
 from mednb import plots
-from mednb.errors import DataError, ShapeError
+from mednb.errors import DataError
 from mednb.metrics.intervals import Estimate, mean_of_cases
 from mednb.metrics.overlap import dice
 from mednb.models import unet
@@ -572,61 +572,28 @@ def registered(
 
 
 def motion(
-    frames: NDArray[Any] | Sequence[NDArray[Any]],
-    fields: NDArray[Any] | Sequence[NDArray[Any]],
+    frames: Sequence[NDArray[Any]],
+    fields: Sequence[NDArray[Any]],
     *,
+    titles: Sequence[str],
     alt: str,
-    titles: Sequence[str] | None = None,
-    every: int = 4,
-    least: float = 0.0,
+    every: int,
+    least: float,
     length: float = 1.0,
 ) -> None:
-    """Show fields of displacement as arrows over the frames they start from.
+    """Show fields as arrows over the frames they start from, one at ``every`` so many pixels.
 
-    Parameters
-    ----------
-    frames
-        ``(N, H, W)`` grey, 0..255.
-    fields
-        ``(N, H, W, 2)`` displacement in pixels: across (x, to the right), then down (y), as
-        OpenCV's optical flow has it.
-    alt
-        Alternative text.
-    titles
-        One line above each.
-    every
-        Draw an arrow at every so many pixels along both axes.
-    least
-        Leave out arrows shorter than this, in pixels of displacement.
-    length
-        How many pixels an arrow is long for a displacement of one pixel.
-
-    Raises
-    ------
-    ShapeError
-        When a field does not fit its frame.
+    Displacements below ``least`` pixels are left out; one pixel is drawn ``length`` pixels long.
     """
-    pairs = [
-        (np.asarray(f, float), np.asarray(d, float)) for f, d in zip(frames, fields, strict=True)
-    ]
-    for frame, field in pairs:
-        if frame.ndim != 2 or field.shape != (*frame.shape, 2):
-            raise ShapeError(
-                "Expected frames (H, W), each with a field (H, W, 2). "
-                f"Received: {frame.shape} and {field.shape}."
-            )
-    height = 7.0 / len(pairs) * max(f.shape[0] / f.shape[1] for f, _ in pairs)
-    size = (7.0, min(height, 4.0) + (0.3 if titles else 0.0))
-    fig, axes = plt.subplots(1, len(pairs), figsize=size, squeeze=False)
-    for i, (ax, (frame, field)) in enumerate(zip(axes[0], pairs, strict=True)):
-        ax.imshow(frame, cmap="gray", vmin=0, vmax=255)
+    fig, axes = plt.subplots(1, len(frames), figsize=(7.0, 7.0 / len(frames) + 0.3), squeeze=False)
+    for ax, frame, field, title in zip(axes[0], frames, fields, titles, strict=True):
         y, x = np.mgrid[every // 2 : frame.shape[0] : every, every // 2 : frame.shape[1] : every]
         u, v = np.moveaxis(field[y, x], -1, 0)
         long = np.hypot(u, v) > least
-        arrows = x[long], y[long], u[long], v[long]
         scale: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1 / length}
-        ax.quiver(*arrows, color=plots.OKABE_ITO[4], width=0.006, **scale)
+        colour = plots.OKABE_ITO[4]
+        ax.quiver(x[long], y[long], u[long], v[long], color=colour, width=0.006, **scale)
+        ax.imshow(frame, cmap="gray", vmin=0, vmax=255)
+        ax.set_title(title)
         ax.set_axis_off()
-        if titles is not None:
-            ax.set_title(titles[i])
     plots.show(fig, alt=alt)

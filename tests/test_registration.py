@@ -472,17 +472,14 @@ def test_one_pair_has_a_column_for_every_method(monkeypatch):
     plt.close("all")
 
 
-def test_arrows_start_on_the_grid_point_the_way_of_the_field_and_short_ones_are_left_out(
-    monkeypatch,
-):
+def test_arrows_start_on_the_grid_and_short_ones_are_left_out(monkeypatch):
     shown = []
-    monkeypatch.setattr("mednb.plots.show", lambda figure, *, alt: shown.append(figure))
+    monkeypatch.setattr(plots, "show", lambda figure, *, alt: shown.append(figure))
     field = np.zeros((1, 8, 9, 2))
     field[:, :, 6, 0], field[:, :, 2, 1] = 2.0, 0.5
-    registration.motion(np.zeros((1, 8, 9)), field, alt="x", least=1.0)
-    plt.close(shown[0])
+    about = {"titles": ["x"], "every": 4, "least": 1.0}
+    registration.motion(np.zeros((1, 8, 9)), field, alt="x", **about)
     (arrows,) = shown[0].axes[0].collections
     np.testing.assert_array_equal(arrows.get_offsets(), [[6, 2], [6, 6]])
     np.testing.assert_array_equal([arrows.U, arrows.V], [[2, 2], [0, 0]])
-    with pytest.raises(ShapeError, match=r"\(H, W, 2\)"):
-        registration.motion([np.zeros((8, 9))], [np.zeros((9, 8, 2))], alt="x")
+    plt.close("all")
