@@ -12,49 +12,38 @@ from mednb.errors import ShapeError, UnknownNameError
 
 __all__ = ["TRANSFORMS", "coordinates", "deform", "jitter", "read", "ultrasound_layers"]
 
+Images = NDArray[np.uint8]
 #: Where each pixel comes from: ``(2, H, W)`` rows and columns.
 Map = NDArray[np.float64]
 
 #: Ranges of :func:`deform`: shift as a share of the edge, turn and shear in degrees, zoom factor;
 #: standard deviation of an elastic displacement and of its smoothing as shares of the edge.
 SHIFT, TURN, SHEAR, ZOOM, BEND, SOFT = 0.1, 20.0, 10.0, 1.25, 0.03, 0.12
+USUAL = "shift", "turn", "zoom", "elastic"
 
 
 class Moved(NamedTuple):
-    """Images, masks (or None), and their ``maps`` ``(N, 2, H, W)`` or ``zoom`` ``(N,)``."""
+    """Images, masks (or None), and how they moved: maps ``(N, 2, H, W)``, or zooms ``(N,)``."""
 
-    images: NDArray[np.uint8]
+    images: Images
     masks: Any
     how: NDArray[np.float64]
 
 
-def deform(
-    images: NDArray[np.uint8],
-    masks: NDArray[np.uint8],
-    *,
-    seed: int,
-    transforms: Sequence[str] = ("shift", "turn", "zoom", "elastic"),
-    strength: float = 1.0,
-) -> Moved:
+def deform(images: Images, masks: Images, *, seed: int, transforms: Sequence[str] = USUAL) -> Moved:
     """Return images and masks, each pair read through one map, so that they cannot come apart.
 
     Keras' RandomElasticTransform draws two. Images ``(N, H, W, C)`` uint8 are read between pixels
-    (bilinear), masks ``(N, H, W)`` at the nearest; 0 where the map leaves the picture. ``strength``
-    multiplies every range (a flip's probability is half of it). Notebook 06.
+    (bilinear), masks ``(N, H, W)`` at the nearest; 0 where the map leaves the picture. Notebook 06.
     """
-    _check(images, masks)
-    size = masks.shape[1:]
-    maps = [
-        coordinates(size, transforms, seed=[seed, i], strength=strength) for i in range(len(masks))
-    ]
+    n, *size = masks.shape
+    maps = [coordinates(size, transforms, seed=[seed, i]) for i in range(n)]
     moved = [read(image, at) for image, at in zip(images, maps, strict=True)]
     along = [read(mask, at, nearest=True) for mask, at in zip(masks, maps, strict=True)]
     return Moved(np.stack(moved), np.stack(along), np.stack(maps))
 
 
-def coordinates(
-    size: tuple[int, ...], transforms: Sequence[str], *, seed: Any, strength: float = 1.0
-) -> Map:
+def coordinates(size: Sequence[int], transforms: Sequence[str], *, seed: Any) -> Map:
     """Return the map of several transforms, one after the other, for an image of ``size`` (H, W).
 
     ``seed`` as ``numpy.random.default_rng`` takes it.
@@ -65,68 +54,47 @@ def coordinates(
     for name in transforms:
         if name not in TRANSFORMS:
             raise UnknownNameError("geometric transform", name, TRANSFORMS)
-        at = TRANSFORMS[name](at, size, rng, strength)
+        at = TRANSFORMS[name](at, size, rng)
     return np.asarray(at + centre)
 
 
-def read(picture: NDArray[np.uint8], at: Map, *, nearest: bool = False) -> NDArray[np.uint8]:
+def read(picture: Images, at: Map, *, nearest: bool = False) -> Images:
     """Return a picture ``(H, W)`` or ``(H, W, C)`` read at a map's coordinates, 0 outside it."""
     rows, columns = at.astype(np.float32)
-    how = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
-    out: NDArray[np.uint8] = cv2.remap(picture, columns, rows, how)
-    return out.reshape(*at.shape[1:], *picture.shape[2:])
+    out = cv2.remap(picture, columns, rows, cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR)
+    return np.reshape(out, (*at.shape[1:], *picture.shape[2:]))
 
 
-def _flip(at: Map, size: Any, rng: np.random.Generator, strength: float) -> Map:
-    return at * [[[1.0]], [[-1.0]]] if rng.random() < strength / 2 else at
-
-
-def _shift(at: Map, size: Any, rng: np.random.Generator, strength: float) -> Map:
-    by = strength * SHIFT * rng.uniform(-1, 1, 2) * size
-    return np.asarray(at - by[:, None, None])
-
-
-def _turn(at: Map, size: Any, rng: np.random.Generator, strength: float) -> Map:
-    angle = radians(strength * TURN * rng.uniform(-1, 1))
+def _turn(at: Map, size: Any, rng: np.random.Generator) -> Map:
+    angle = radians(TURN * rng.uniform(-1, 1))
     c, s = np.cos(angle), np.sin(angle)
     return np.stack([c * at[0] - s * at[1], s * at[0] + c * at[1]])
 
 
-def _zoom(at: Map, size: Any, rng: np.random.Generator, strength: float) -> Map:
-    return np.asarray(at / ZOOM ** (strength * rng.uniform(-1, 1)))
-
-
-def _shear(at: Map, size: Any, rng: np.random.Generator, strength: float) -> Map:
-    slope = np.tan(radians(strength * SHEAR * rng.uniform(-1, 1)))
+def _shear(at: Map, size: Any, rng: np.random.Generator) -> Map:
+    slope = np.tan(radians(SHEAR * rng.uniform(-1, 1)))
     return np.stack([at[0], at[1] + slope * at[0]])
 
 
-def _elastic(at: Map, size: Any, rng: np.random.Generator, strength: float) -> Map:
+def _elastic(at: Map, size: Any, rng: np.random.Generator) -> Map:
     """Add a smooth random displacement (Simard et al. 2003)."""
     noise = rng.standard_normal((2, *size))
     soft = np.stack([cv2.GaussianBlur(u, (0, 0), SOFT * min(size)) for u in noise])
-    return np.asarray(at + strength * BEND * min(size) * soft / soft.std())
+    return np.asarray(at + BEND * min(size) * soft / soft.std())
 
 
 #: Every transform by name: from coordinates about the centre to coordinates.
 TRANSFORMS: dict[str, Callable[..., Map]] = {
-    "flip": _flip,
-    "shift": _shift,
+    "flip": lambda at, _, rng: at * [[[1.0]], [[-1.0]]] if rng.random() < 0.5 else at,
+    "shift": lambda at, n, rng: at - (SHIFT * rng.uniform(-1, 1, 2) * n)[:, None, None],
     "turn": _turn,
-    "zoom": _zoom,
+    "zoom": lambda at, _, rng: at / ZOOM ** rng.uniform(-1, 1),
     "shear": _shear,
     "elastic": _elastic,
 }
 
 
-def jitter(
-    images: NDArray[np.uint8],
-    masks: NDArray[np.uint8] | None = None,
-    *,
-    seed: int,
-    strength: float = 1.0,
-    alike: int = 1,
-) -> Moved:
+def jitter(images: Images, masks: Images | None = None, *, seed: int, alike: int = 1) -> Moved:
     """Return ultrasound frames held and lit otherwise, and by how much each was enlarged.
 
     Turned by up to 10 degrees about the middle of the upper edge, where the probe is, shifted by up
@@ -135,13 +103,11 @@ def jitter(
     third power of the zoom. ``(N, H, W, 1)`` uint8, masks ``(N, H, W)``; so many frames in a row
     as ``alike`` says move alike (T of a clip). Notebooks 03 and 06.
     """
-    _check(images, masks)
     n, h, w, channels = images.shape
     if channels != 1 or n % alike:
-        raise ShapeError(
-            f"Expected grey images (N, H, W, 1), N a multiple of {alike}. Received: {images.shape}."
-        )
-    draws = strength * np.random.default_rng(seed).uniform(-1, 1, (n // alike, 6))
+        wanted = f"grey images (N, H, W, 1), N a multiple of {alike}"
+        raise ShapeError(f"Expected {wanted}. Received: {images.shape}.")
+    draws = np.random.default_rng(seed).uniform(-1, 1, (n // alike, 6))
     draws = np.repeat(draws, alike, axis=0)
     zoom, grey = 1.14 ** draws[:, 3], np.arange(256) / 255
     out, moved = np.empty_like(images), None if masks is None else np.empty_like(masks)
@@ -164,20 +130,12 @@ def ultrasound_layers(strength: float = 1.0) -> list[Any]:
     """
     from keras import layers
 
-    s = strength
+    s, edges, values = strength, {"fill_mode": "reflect"}, {"value_range": (0, 1)}
     moves = [
-        layers.RandomTranslation(0.1 * s, 0.1 * s, fill_mode="reflect"),
-        layers.RandomRotation(0.03 * s, fill_mode="reflect"),
-        layers.RandomZoom(0.15 * s, 0.15 * s, fill_mode="reflect"),
-        layers.RandomBrightness(0.1 * s, value_range=(0, 1)),
-        layers.RandomContrast(0.2 * s, value_range=(0, 1)),
+        layers.RandomTranslation(0.1 * s, 0.1 * s, **edges),
+        layers.RandomRotation(0.03 * s, **edges),
+        layers.RandomZoom(0.15 * s, 0.15 * s, **edges),
+        layers.RandomBrightness(0.1 * s, **values),
+        layers.RandomContrast(0.2 * s, **values),
     ]
     return [layers.RandomFlip("horizontal"), *(moves if s > 0 else [])]
-
-
-def _check(images: NDArray[Any], masks: NDArray[Any] | None) -> None:
-    if images.ndim != 4 or (masks is not None and masks.shape != images.shape[:3]):
-        raise ShapeError(
-            "Expected images (N, H, W, C) and masks (N, H, W). Received: "
-            f"{images.shape} and {None if masks is None else masks.shape}."
-        )

@@ -104,17 +104,8 @@ def setup(
         keras.utils.set_random_seed(seed)
         keras.config.set_dtype_policy(PRECISIONS[precision])
 
-    return Runtime(
-        backend=backend,
-        backend_version=_version(*BACKENDS[backend][2]),
-        keras=keras.__version__,
-        python=platform.python_version(),
-        devices=devices,
-        precision=precision,
-        threads=threads,
-        seed=seed,
-        deterministic=deterministic,
-    )
+    versions = _version(*BACKENDS[backend][2]), keras.__version__, platform.python_version()
+    return Runtime(backend, *versions, devices, precision, threads, seed, deterministic)
 
 
 @contextlib.contextmanager

@@ -46,10 +46,10 @@ def check(image, mask, moved):
 
 @pytest.mark.parametrize("name", TRANSFORMS)
 @settings(max_examples=12)
-@given(seed=st.integers(0, 2**31), strength=st.floats(0, 1.5))
-def test_every_transform_is_equivariant(name, seed, strength):
+@given(seed=st.integers(0, 2**31))
+def test_every_transform_is_equivariant(name, seed):
     image, mask = picture(seed)
-    check(image, mask, deform(image, mask, seed=seed, transforms=(name,), strength=strength))
+    check(image, mask, deform(image, mask, seed=seed, transforms=(name,)))
 
 
 @settings(max_examples=10)
@@ -68,11 +68,11 @@ def even(mask):
 
 
 @settings(max_examples=10)
-@given(seed=st.integers(0, 2**31), strength=st.floats(0, 1.5))
-def test_the_jitter_of_ultrasound_frames_is_equivariant_in_its_geometry(seed, strength):
+@given(seed=st.integers(0, 2**31))
+def test_the_jitter_of_ultrasound_frames_is_equivariant_in_its_geometry(seed):
     """It also changes brightness, alike in all pixels: one class keeps one grey level."""
     image, mask = picture(seed)
-    moved = jitter(image, mask, seed=seed, strength=strength)
+    moved = jitter(image, mask, seed=seed)
     for i in range(2):
         inside = even(moved.masks[i])
         for k in range(4):
@@ -126,10 +126,9 @@ def test_reads_where_scipy_reads(name):
 
 def test_what_each_does():
     image, mask = picture(1)
-    flipped = [deform(image, mask, seed=s, transforms=("flip",), strength=2) for s in range(2)]
-    np.testing.assert_array_equal(flipped[0].masks, mask[:, :, ::-1])
-    again = deform(flipped[0].images, flipped[0].masks, seed=1, transforms=("flip",), strength=2)
-    np.testing.assert_array_equal(again.images, image)
+    flips = [deform(image, mask, seed=s, transforms=("flip",)) for s in range(8)]
+    kinds = {f.masks[0].tobytes() for f in flips}
+    assert kinds == {mask[0].tobytes(), mask[0, :, ::-1].tobytes()}
     centre = coordinates((H, W), ("turn",), seed=0)[:, H // 2, W // 2]
     assert np.hypot(*(centre - [H // 2, W // 2])) < 0.5
     disc = (np.hypot(*(np.indices((H, W)) - [[[15.5]], [[19.5]]])) < 7).astype(np.uint8)[None]
@@ -143,16 +142,13 @@ def test_what_each_does():
     assert np.abs(shift).max() > 0.5
 
 
-def test_seed_repeats_strength_zero_is_nothing_and_cases_differ():
+def test_seed_repeats_and_cases_differ():
     image, mask = picture(2)
     everything = tuple(TRANSFORMS)
     a, b, c = (deform(image, mask, seed=s, transforms=everything) for s in (0, 0, 1))
     np.testing.assert_array_equal(a.images, b.images)
     assert not np.array_equal(a.how, c.how)
     assert not np.array_equal(a.how[0], a.how[1])
-    still = deform(image, mask, seed=0, transforms=everything, strength=0)
-    np.testing.assert_array_equal(still.images, image)
-    np.testing.assert_array_equal(still.masks, mask)
     colour = deform(np.repeat(image, 3, axis=3), mask, seed=0, transforms=everything)
     np.testing.assert_array_equal(colour.images[..., 1:2], a.images)
 
@@ -189,9 +185,6 @@ def test_jitter_repeats_and_moves_the_frames_of_a_clip_alike():
     a, b, c = (jitter(images, masks, seed=s).images for s in (0, 0, 1))
     np.testing.assert_array_equal(a, b)
     assert not np.array_equal(a, c)
-    still = jitter(images, masks, seed=0, strength=0)
-    for found, expected in zip(still, (images, masks, np.ones(N)), strict=True):
-        np.testing.assert_array_equal(found, expected)
     clips, none, zoom = jitter(images, seed=0, alike=8)
     clips = clips.reshape(5, 8, 48, 64)
     np.testing.assert_array_equal(clips, clips[:, :1].repeat(8, axis=1))
@@ -219,8 +212,6 @@ def test_errors_teach():
     image, mask = picture(0)
     with pytest.raises(UnknownNameError, match="Did you mean 'elastic'"):
         deform(image, mask, seed=0, transforms=("elastik",))
-    with pytest.raises(ShapeError, match=r"\(1, 32, 40\)"):
-        deform(image, mask[:1], seed=0)
     with pytest.raises(ShapeError, match="multiple of 3"):
         jitter(image, seed=0, alike=3)
     with pytest.raises(ShapeError, match="grey images"):
