@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from table import record
 
-from mednb.simulate import cine, hearts
+from mednb.simulate import hearts
 from mednb.simulate import ultrasound as us
-from mednb.simulate.hearts import SECONDS, draw
-from mednb.simulate.parallel import cores
-from mednb.simulate.scanners import SCANNERS
+from mednb.simulate.hearts import SECONDS, cores, draw, film
+from mednb.simulate.ultrasound import SCANNERS
 
 try:
     import pymust
@@ -148,7 +147,7 @@ def main() -> None:
     laps = []
     for _ in range(31):
         start = perf_counter()
-        power = cine.film(PART, r, u, a)
+        power = film(PART, r, u, a)
         laps.append((perf_counter() - start) / frames)
     g = us.grid(PART)
     mine = np.sqrt(power)[:, peer.rows]
@@ -177,7 +176,7 @@ def main() -> None:
         },
         blank
         | {
-            "what": f"mednb cine.film, {what}",
+            "what": f"mednb film, {what}",
             "frames/s": f"{1 / median(laps):.0f}",
             "ratio": f"{t_peer / median(laps):.0f}",
             "similarity": f"{alike:.2f} (frames), {change:.2f} (change over 2 frames)",

@@ -27,8 +27,7 @@ from table import record
 import mednb
 from mednb import data, reconstruction, simulate
 from mednb.metrics.intervals import Estimate
-from mednb.simulate.brains import shepp_logan
-from mednb.simulate.kspace import Measured, measure
+from mednb.simulate.mri import Measured, measure, shepp_logan
 from mednb.types import Split
 
 RESULT = Path(__file__).with_name("reconstruction.json")

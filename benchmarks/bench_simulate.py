@@ -17,7 +17,7 @@ from table import record
 
 from mednb.simulate import lesions
 from mednb.simulate import ultrasound as us
-from mednb.simulate.scanners import SCANNERS, fwhm_axial, fwhm_lateral
+from mednb.simulate.ultrasound import SCANNERS, fwhm_axial, fwhm_lateral
 
 try:
     import pymust

@@ -1,6 +1,6 @@
 """Reconstruction: an image from few measurements, from speckle, from half the pixels. Notebook 08.
 
-What an MR scanner measures is made by :mod:`mednb.simulate.kspace`. A network takes it as ``(N, H,
+What an MR scanner measures is made by :mod:`mednb.simulate.mri`. A network takes it as ``(N, H,
 W, 3)`` float32: real part, imaginary part, mask. Images are ``(N, H, W)`` float32 in 0..1.
 """
 
@@ -23,9 +23,8 @@ from mednb import plots
 from mednb.metrics.classification import auc_of_weights
 from mednb.metrics.intervals import Estimate, bootstrap, mean_of_cases, wilson
 from mednb.models import unet
-from mednb.simulate import kspace
-from mednb.simulate.brains import FIELD_MM, plant
-from mednb.simulate.kspace import Measured, measure
+from mednb.simulate import mri as kspace
+from mednb.simulate.mri import FIELD_MM, Measured, measure, plant
 from mednb.train import History, fit
 from mednb.types import Split
 
@@ -38,7 +37,7 @@ Complex = NDArray[np.complex64]
 
 
 def fft2c(x: Any) -> Any:
-    """Return the centred unitary Fourier transform, float32, as that of ``simulate.kspace``."""
+    """Return the centred unitary Fourier transform, float32, as that of ``simulate.mri``."""
     return _transform(x, ops.fft2, 1)
 
 

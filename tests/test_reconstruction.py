@@ -17,9 +17,8 @@ from sklearn.metrics import roc_auc_score
 
 from mednb import plots, reconstruction, simulate
 from mednb.errors import DataError, ShapeError
-from mednb.simulate import kspace
-from mednb.simulate.brains import shepp_logan
-from mednb.simulate.kspace import Measured, measure
+from mednb.simulate import mri as kspace
+from mednb.simulate.mri import Measured, measure, shepp_logan
 from mednb.types import Split
 
 # Keras and JAX read their own weights the old way of NumPy.

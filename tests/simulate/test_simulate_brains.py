@@ -8,7 +8,7 @@ from skimage.data import shepp_logan_phantom
 
 from mednb import simulate
 from mednb.errors import DataError, UnknownNameError
-from mednb.simulate.brains import FAMILIES, FIELD_MM, plant, shepp_logan
+from mednb.simulate.mri import FAMILIES, FIELD_MM, plant, shepp_logan
 
 SIZE = 32
 

@@ -1,5 +1,6 @@
 """A film is the same physics as one image; it must not flicker, and must follow what moves."""
 
+import importlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -7,9 +8,11 @@ import numpy as np
 import pytest
 
 from mednb.errors import ShapeError
-from mednb.simulate import cine
 from mednb.simulate import ultrasound as us
-from mednb.simulate.scanners import SCANNERS, Scanner
+from mednb.simulate.ultrasound import SCANNERS, Scanner
+
+#: The module: "hearts" in the package is the function.
+cine = importlib.import_module("mednb.simulate.hearts")
 
 #: A cardiac probe, shallow so that the tests are quick.
 PROBE = replace(SCANNERS["cardiac-2MHz"], depth_mm=70.0)
@@ -178,7 +181,7 @@ def test_screen_is_that_of_a_still_image(size: int) -> None:
     r, u, a = tissue()
     iq = us.image_iq(PROBE, r, u, a, alpha=0.0)
     expected = us.to_screen(iq, PROBE, size=size, gain_db=2.0, tgc_alpha=0.0)
-    got = cine.to_screen(np.abs(iq[None]) ** 2, PROBE, size=size, gain_db=2.0)[0]
+    got = cine.film_to_screen(np.abs(iq[None]) ** 2, PROBE, size=size, gain_db=2.0)[0]
     # OpenCV rounds positions to 1/32 of a step, the matrix does not.
     difference = np.abs(got.astype(int) - expected)[us.visible(PROBE, size)]
     assert difference.max() <= 6

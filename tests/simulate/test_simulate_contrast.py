@@ -6,7 +6,7 @@ from scipy import stats
 
 from mednb import simulate
 from mednb.errors import ShapeError
-from mednb.simulate.contrast import LEVELS, mr_like
+from mednb.simulate.hearts import LEVELS, mr_like
 
 H, W = 48, 64
 

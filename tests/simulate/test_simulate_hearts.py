@@ -1,6 +1,7 @@
 """Hearts: exact truth, recovered from masks and pictures; the same on every machine."""
 
 import hashlib
+import importlib
 import os
 import subprocess
 import sys
@@ -14,9 +15,7 @@ from scipy.ndimage import map_coordinates
 
 from mednb import simulate
 from mednb.errors import DataError, UnknownNameError
-from mednb.simulate import cine
 from mednb.simulate import ultrasound as us
-from mednb.simulate.draws import generator
 from mednb.simulate.hearts import (
     CLASSES,
     REGIONS,
@@ -27,10 +26,12 @@ from mednb.simulate.hearts import (
     draw,
     hearts,
 )
-from mednb.simulate.rhythm import Rhythm
-from mednb.simulate.scanners import SCANNERS
-from mednb.simulate.ventricle import Ventricle
+from mednb.simulate.ultrasound import SCANNERS, generator
+from mednb.simulate.ventricle import Rhythm, Ventricle
 from mednb.types import Split, check_disjoint
+
+#: The module: "hearts" in the package is the function.
+cine = importlib.import_module("mednb.simulate.hearts")
 
 PROBE = SCANNERS["cardiac-2MHz"]
 CARDIAC = tuple(name for name in SCANNERS if name.startswith("cardiac-"))

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mednb.errors import DataError, ShapeError
-from mednb.simulate import kspace
-from mednb.simulate.kspace import adjoint, column_mask, fft2c, forward, ifft2c, measure
+from mednb.simulate import mri as kspace
+from mednb.simulate.mri import adjoint, column_mask, fft2c, forward, ifft2c, measure
 
 sizes = st.tuples(*[st.sampled_from((7, 8, 9))] * 2)
 

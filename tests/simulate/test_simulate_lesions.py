@@ -16,7 +16,6 @@ from mednb import simulate
 from mednb.errors import DataError, UnknownNameError
 from mednb.simulate import lesions
 from mednb.simulate import ultrasound as us
-from mednb.simulate.draws import generator
 from mednb.simulate.lesions import (
     BENIGN,
     CLASSES,
@@ -28,7 +27,7 @@ from mednb.simulate.lesions import (
     _grown,
     _image,
 )
-from mednb.simulate.scanners import SCANNERS
+from mednb.simulate.ultrasound import SCANNERS, generator
 from mednb.types import Split, check_disjoint
 
 LINEAR = SCANNERS["linear-5MHz"]

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from mednb.simulate.parallel import cores, each
+from mednb.simulate.hearts import cores, each
 
 
 @pytest.mark.parametrize("workers", [None, 1, 3, 50])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mednb.simulate.rhythm import EJECTION, Rhythm, beats
+from mednb.simulate.ventricle import EJECTION, Rhythm, beats
 
 HEALTHY = {"heart_rate": 66.0, "seconds": 4.0, "phase": 0.0, "e_share": 0.7, "fibrillation": False}
 

@@ -12,7 +12,7 @@ from scipy.signal import hilbert
 
 from mednb.errors import DataError, ShapeError, UnknownNameError
 from mednb.simulate import ultrasound as us
-from mednb.simulate.scanners import SCANNERS, Scanner, fwhm_axial, fwhm_lateral, get
+from mednb.simulate.ultrasound import SCANNERS, Scanner, fwhm_axial, fwhm_lateral, get
 
 LINEAR = SCANNERS["linear-5MHz"]
 SECTOR = SCANNERS["phased-2.5MHz"]
