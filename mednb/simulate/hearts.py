@@ -12,14 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, cos, log, pi, sin, sqrt
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mednb.errors import DataError, ShapeError
+from mednb.errors import DataError
 from mednb.simulate import ultrasound as us
 from mednb.simulate.ultrasound import SCANNERS, Scanner, between, generator, get, rows
 from mednb.simulate.ventricle import RV_WALL_MM, Motion, Rhythm, Ventricle, beats, smoothstep
@@ -37,8 +38,6 @@ SECONDS = 1.24
 Real = NDArray[np.float64]
 #: Called after each clip with how many are made, and of how many.
 Progress = Callable[[int, int], None]
-#: A number, or (least, most) to draw from.
-Range = float | tuple[float, float]
 
 _PROBES = tuple(name for name, s in SCANNERS.items() if s.geometry == "sector")
 #: The depths a user of the machine may set, as shares of the scanner's own.
@@ -67,8 +66,6 @@ class Heart:
         How far the heart shifts across and along its axis with every beat, and with breathing.
     breath
         Period and phase of breathing: s, rad.
-    fibrillation
-        True in atrial fibrillation.
     """
 
     ventricle: Ventricle
@@ -78,7 +75,6 @@ class Heart:
     tilt: float
     sway: tuple[float, float, float] = (0.0, 0.0, 0.0)
     breath: tuple[float, float] = (4.0, 0.0)
-    fibrillation: bool = False
 
     def motion(self, t: Real) -> Motion:
         """Return the state of the heart at ``(T,)`` times in s."""
@@ -140,39 +136,30 @@ def draw(
     i: int,
     *,
     seconds: float = SECONDS,
-    ejection_fraction: Range = (20.0, 75.0),
-    heart_rate: Range = (52.0, 95.0),
-    regional: float = 0.2,
+    ejection_fraction: tuple[float, float] = (20.0, 75.0),
     hypertrophy: float = 0.2,
-    dyssynchrony: float = 0.1,
-    fibrillation: float = 0.0,
 ) -> Heart:
     """Draw heart ``i`` of a seed: the one that clip ``i`` of :func:`hearts` shows.
 
-    Parameters
-    ----------
-    seed, i
-        Which heart.
-    seconds
-        Length of the clip, s.
-    ejection_fraction, heart_rate, regional, hypertrophy, dyssynchrony, fibrillation
-        As for :func:`hearts`.
+    ``seconds`` is the length of the clip. A fifth of the hearts has a wall that moves too little or
+    outward, a tenth one side that is 60 to 140 ms late.
     """
     rng = generator(seed, i, 0)
+
+    def within(low: float, high: float) -> float:
+        return between(rng, low, high)
+
     # Everything is drawn for every heart, in one order, so that a knob changes only its own part.
-    EF = _within(rng, ejection_fraction) / 100
-    rate = _within(rng, heart_rate)
-    ill, thick, late, fib = (
-        bool(rng.random() < p) for p in (regional, hypertrophy, dyssynchrony, fibrillation)
-    )
-    edv = _within(rng, (75, 150)) + 100 * max(0.0, 0.5 - EF) * _within(rng, (0.4, 2.4))
-    wall = _within(rng, (12.5, 16.0)) if thick else _within(rng, (7.5, 10.5))
+    EF, rate = within(*ejection_fraction) / 100, within(52.0, 95.0)
+    ill, thick, late, _ = (bool(rng.random() < p) for p in (0.2, hypertrophy, 0.1, 0))
+    edv = within(75, 150) + 100 * max(0.0, 0.5 - EF) * within(0.4, 2.4)
+    wall = within(12.5, 16.0) if thick else within(7.5, 10.5)
     if thick:
         edv *= 0.85
-    length = 86 * (edv / 120) ** 0.22 * _within(rng, (0.88, 1.07))
-    loss = _within(rng, (0.6, 1.15)), _within(rng, (0.25, 0.75)), _within(rng, (0.14, 0.26))
+    length = 86 * (edv / 120) ** 0.22 * within(0.88, 1.07)
+    loss = within(0.6, 1.15), within(0.25, 0.75), within(0.14, 0.26)
     lateral = bool(rng.random() < 0.5)
-    lag = _within(rng, (0.06, 0.14)) * (1 if rng.random() < 0.7 else -1)
+    lag = within(0.06, 0.14) * (1 if rng.random() < 0.7 else -1)
     healthy = (0.0, 0.5, 0.2)
     weak = (healthy, loss) if lateral else (loss, healthy)
     ventricle = Ventricle(
@@ -180,34 +167,28 @@ def draw(
         length=length,
         wall=wall,
         ejection=EF,
-        shortening=0.19 * min(EF / 0.6, 1.15) * _within(rng, (0.8, 1.1)),
-        base_share=_within(rng, (0.55, 0.75)),
+        shortening=0.19 * min(EF / 0.6, 1.15) * within(0.8, 1.1),
+        base_share=within(0.55, 0.75),
         weak=weak if ill else (healthy, healthy),
         lag=lag if late else 0.0,
-        atrium=_within(rng, (36, 52)),
-        right_heart=(_within(rng, (22, 34)), _within(rng, (3, 7))),
+        atrium=within(36, 52),
+        right_heart=(within(22, 34), within(3, 7)),
     )
     while not ventricle.possible() and ventricle.weak[int(lateral)][0] > 0.01:
         less = (0.8 * ventricle.weak[int(lateral)][0], *loss[1:])
         ventricle = replace(ventricle, weak=(healthy, less) if lateral else (less, healthy))
     # Near the middle, and not too close: the whole cavity has to lie in the sector.
-    z = ventricle.apex_wall + _within(rng, (11, 30))
-    x, tilt = z * _within(rng, (-0.25, 0.2)), _within(rng, (-0.14, 0.24))
+    z = ventricle.apex_wall + within(11, 30)
+    x, tilt = z * within(-0.25, 0.2), within(-0.14, 0.24)
     return Heart(
         ventricle=ventricle,
         x=x,
         z=z,
         tilt=tilt,
-        sway=(_within(rng, (-1.5, 1.5)), _within(rng, (-2.0, 1.0)), _within(rng, (0, 2.0))),
-        breath=(_within(rng, (3, 5)), _within(rng, (0, 2 * pi))),
-        fibrillation=fib,
+        sway=(within(-1.5, 1.5), within(-2.0, 1.0), within(0, 2.0)),
+        breath=(within(3, 5), within(0, 2 * pi)),
         rhythm=beats(
-            rng,
-            heart_rate=rate,
-            seconds=seconds,
-            phase=float(rng.random()),
-            e_share=_within(rng, (0.6, 0.8)),
-            fibrillation=fib,
+            rng, heart_rate=rate, seconds=seconds, phase=within(0, 1), e_share=within(0.6, 0.8)
         ),
     )
 
@@ -220,12 +201,8 @@ def hearts(
     frames: int = 32,
     scanner: str | Sequence[str] = "cardiac-2MHz",
     seconds_per_step: float | None = None,
-    ejection_fraction: Range = (20.0, 75.0),
-    heart_rate: Range = (52.0, 95.0),
-    regional: float = 0.2,
+    ejection_fraction: tuple[float, float] = (20.0, 75.0),
     hypertrophy: float = 0.2,
-    dyssynchrony: float = 0.1,
-    fibrillation: float = 0.0,
     displacement: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -250,15 +227,12 @@ def hearts(
         which each clip draws one: domain randomisation.
     seconds_per_step
         Time from frame to frame, s. None: first and last frame are 1.24 s apart, 0.04 s a step for
-        32 frames. A clip must hold at least one beat of the slowest heart.
+        32 frames. A clip must hold at least one beat of the slowest heart, 1.15 s.
     ejection_fraction
-        Of the whole ventricle, %, or (least, most). Not all walls can make every one: where a
+        Of the whole ventricle, %, least and most. Not all walls can make every one: where a
         regional disorder is drawn beside a high one, it is made as severe as the wall allows.
-    heart_rate
-        Beats per minute, or (least, most).
-    regional, hypertrophy, dyssynchrony, fibrillation
-        Shares of hearts, 0 to 1, with a wall that moves too little or outward, a wall of 12.5 to
-        16 mm, one side 60 to 140 ms late, and atrial fibrillation (no A wave, uneven beats).
+    hypertrophy
+        Share of hearts, 0 to 1, with a wall of 12.5 to 16 mm.
     displacement
         Add the motion of the tissue to the targets (268 MB for 256 clips of 32 frames at 64).
     workers
@@ -277,40 +251,23 @@ def hearts(
         ``es_step``, of the first ejection that lies inside the clip (else of its largest and
         smallest volume); ``seconds_per_step`` s; ``spacing_mm`` of a pixel; ``heart_rate``;
         ``scanner`` its name; ``wall_mm``; ``lag_ms`` of the lateral wall; ``regional`` the lost
-        share of motion; ``fibrillation`` 0 or 1; and, if asked for, ``displacement`` (n, frames,
-        size, size, 2) float32 mm along x and z, of the tissue that lies at each pixel centre in
-        the end-diastolic frame.
+        share of motion; and, if asked for, ``displacement`` (n, frames, size, size, 2) float32 mm
+        along x and z, of the tissue that lies at each pixel centre in the end-diastolic frame.
 
     Raises
     ------
     DataError
-        When a number is out of range, or the clip is too short for one beat.
+        When the clip is too short for one beat.
     UnknownNameError
         When there is no such probe.
     """
     names = (scanner,) if isinstance(scanner, str) else tuple(scanner)
     probes = [get(name, among=_PROBES) for name in names]
     dt = SECONDS / max(frames - 1, 1) if seconds_per_step is None else seconds_per_step
-    _check(
-        n=(n, 1, None),
-        seed=(seed, 0, None),
-        size=(size, 16, None),
-        frames=(frames, 2, None),
-        scanner=(len(names), 1, None),
-        seconds_per_step=(dt, 1e-4, None),
-        ejection_fraction=(ejection_fraction, 5, 80),
-        heart_rate=(heart_rate, 30, 200),
-        regional=(regional, 0, 1),
-        hypertrophy=(hypertrophy, 0, 1),
-        dyssynchrony=(dyssynchrony, 0, 1),
-        fibrillation=(fibrillation, 0, 1),
-    )
-    slowest = heart_rate if isinstance(heart_rate, (int, float)) else min(heart_rate)
-    if (frames - 1) * dt < 60 / slowest:
+    if (frames - 1) * dt < 60 / 52:
         raise DataError(
-            f"Expected a clip that holds one beat, {60 / slowest:.2f} s at {slowest:g} beats/min. "
-            f"Received: {frames} frames, {dt:.3f} s apart, {(frames - 1) * dt:.2f} s together. "
-            f"Take more frames, a longer seconds_per_step, or a faster heart_rate."
+            f"Expected a clip that holds one beat of the slowest heart, {60 / 52:.2f} s. Received: "
+            f"{(frames - 1) * dt:.2f} s. Take more frames, or a longer seconds_per_step."
         )
     t = dt * np.arange(frames, dtype=np.float64)
     clips = np.empty((n, frames, size, size, 1), np.uint8)
@@ -318,7 +275,7 @@ def hearts(
     moved = np.empty((n, frames, size, size, 2), np.float32) if displacement else None
     volume = np.empty((n, frames))
     which = np.array([int(generator(seed, i, 2).random() * len(names)) for i in range(n)])
-    truth = np.empty((n, 9))
+    truth = np.empty((n, 8))
     steps = np.empty((n, 2), np.int64)
 
     def make(i: int) -> None:
@@ -327,11 +284,7 @@ def hearts(
             i,
             seconds=float(t[-1]),
             ejection_fraction=ejection_fraction,
-            heart_rate=heart_rate,
-            regional=regional,
             hypertrophy=hypertrophy,
-            dyssynchrony=dyssynchrony,
-            fibrillation=fibrillation,
         )
         rng = generator(seed, i, 1)
         share = _DEPTHS[int(rng.random() * len(_DEPTHS))]
@@ -355,12 +308,11 @@ def hearts(
             v.wall,
             1000 * v.lag,
             max(v.weak[0][0], v.weak[1][0]),
-            float(heart.fibrillation),
         )
 
     each(make, n, workers=workers, progress=progress)
     columns = ("ef", "edv", "esv", "spacing_mm", "heart_rate")
-    more = ("wall_mm", "lag_ms", "regional", "fibrillation")
+    more = ("wall_mm", "lag_ms", "regional")
     targets: dict[str, NDArray[Any]] = {
         name: truth[:, c].copy() for c, name in enumerate((*columns, *more))
     }
@@ -383,21 +335,6 @@ def hearts(
     )
 
 
-def _check(**numbers: tuple[Range, float, float | None]) -> None:
-    for name, (value, low, high) in numbers.items():
-        values = (value,) if isinstance(value, (int, float)) else tuple(value)
-        fine = all(low <= v and (high is None or v <= high) for v in values)
-        if not fine or len(values) > 2 or values[0] > values[-1]:
-            bound = f">= {low:g}" if high is None else f"between {low:g} and {high:g}"
-            pair = "" if len(values) == 1 else ", as (least, most)"
-            raise DataError(f"Expected {name} {bound}{pair}. Received: {value}.")
-
-
-def _within(rng: np.random.Generator, bounds: Range) -> float:
-    low, high = (bounds, bounds) if isinstance(bounds, (int, float)) else bounds
-    return between(rng, low, high)
-
-
 def _cycle(V: Real, t: Real, rhythm: Rhythm) -> tuple[int, int]:
     """Return the frames of end-diastole and end-systole of the first whole ejection in the clip."""
     step = t[1] - t[0]
@@ -415,74 +352,41 @@ def _cycle(V: Real, t: Real, rhythm: Rhythm) -> tuple[int, int]:
 # --- what the probe sees ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Look:
-    """How one examination shows a heart: echo levels in dB, settings, faults."""
-
-    septum: float
-    lateral: float
-    apex: float
-    pericardium: float
-    behind: float
-    elsewhere: float
-    lung: float
-    #: Rows (lateral side 0 or 1, centre and width as shares of L, loss): walls that drop out.
-    dropout: Real
-    #: Rows (dB, k_x, k_z, phase): slow variation of tissue.
-    field: Real
-    haze: float
-    haze_mm: float
-    clutter: float
-    blood: float
-    gain: float
-    tgc: float
-    #: Two shadows of ribs or lung at the edges: dB, and where each has faded, as a share.
-    edges: Real
+#: How one examination shows a heart: least and most echo level in dB of parts of the heart and of
+#: what lies around it; haze near the probe and its reach in mm; gain and faults of the settings.
+_LOOK = {
+    "septum": (-9, -1),
+    "lateral": (-13, -4),
+    "apex": (-10, -2),
+    "pericardium": (-4, 6),
+    "behind": (-4, 6),
+    "elsewhere": (-20, -11),
+    "lung": (-26, -13),
+    "haze": (-14, -2),
+    "haze_mm": (6, 20),
+    "clutter": (-46, -26),
+    "blood": (-42, -30),
+    "gain": (-7, 5),
+    "tgc": (-0.10, 0.06),
+}
 
 
-def _draw_look(rng: np.random.Generator) -> Look:
-    one = rows(
-        rng,
-        1,
-        (-9, -1),
-        (-13, -4),
-        (-10, -2),
-        (-4, 6),
-        (-4, 6),
-        (-20, -11),
-        (-26, -13),
-        (-14, -2),
-        (6, 20),
-        (-46, -26),
-        (-42, -30),
-        (-7, 5),
-        (-0.10, 0.06),
-    )[0]
-    septum, lateral, apex, peri, behind, other, lung, haze, haze_mm, clutter, blood, gain, tgc = one
+def _draw_look(rng: np.random.Generator) -> SimpleNamespace:
+    look = SimpleNamespace(**dict(zip(_LOOK, rows(rng, 1, *_LOOK.values())[0], strict=True)))
     many = int(rng.integers(0, 4))
-    dropout = rows(rng, 3, (0, 2), (0.05, 0.95), (0.08, 0.2), (6, 22))[:many]
-    dropout[:, 0] = np.floor(dropout[:, 0])
-    return Look(
-        septum=septum,
-        lateral=lateral,
-        apex=apex,
-        pericardium=peri,
-        behind=behind,
-        elsewhere=other,
-        lung=lung,
-        dropout=dropout,
-        field=rows(rng, 6, (0.5, 1.8), (-0.25, 0.25), (-0.25, 0.25), (0, 2 * pi)),
-        haze=haze,
-        haze_mm=haze_mm,
-        clutter=clutter,
-        blood=blood,
-        gain=gain,
-        tgc=tgc,
-        edges=rows(rng, 2, (0, 30), (0.05, 0.35)),
-    )
+    # Rows (lateral side 0 or 1, centre and width as shares of L, loss): walls that drop out.
+    look.dropout = rows(rng, 3, (0, 2), (0.05, 0.95), (0.08, 0.2), (6, 22))[:many]
+    look.dropout[:, 0] = np.floor(look.dropout[:, 0])
+    # Rows (dB, k_x, k_z, phase): slow variation of tissue.
+    look.field = rows(rng, 6, (0.5, 1.8), (-0.25, 0.25), (-0.25, 0.25), (0, 2 * pi))
+    # Two shadows of ribs or lung at the edges: dB, and where each has faded, as a share.
+    look.edges = rows(rng, 2, (0, 30), (0.05, 0.35))
+    return look
 
 
-def _tissue(v: Ventricle, look: Look, X: Real, Z: Real) -> tuple[Real, NDArray[np.bool_]]:
+def _tissue(
+    v: Ventricle, look: SimpleNamespace, X: Real, Z: Real
+) -> tuple[Real, NDArray[np.bool_]]:
     """Return the echo level of end-diastolic places, dB, and where there is tissue at all."""
     L, H = v.length, v.atrium
     R, right_side = np.abs(X), X > 0
@@ -723,14 +627,7 @@ def film(
     -------
     ndarray
         ``(T, R, U)`` float64.
-
-    Raises
-    ------
-    ShapeError
-        When ``r`` and ``u`` are not ``(T, K)`` both.
     """
-    if r.ndim != 2 or r.shape != u.shape:
-        raise ShapeError(f"Expected r and u of one shape (T, K). Received: {r.shape}, {u.shape}.")
     a = np.broadcast_to(a, r.shape)
     out = np.empty((len(r), *us.grid(scanner).shape))
     for t in range(len(r)):
@@ -841,23 +738,10 @@ def each(
     progress
         Told, in this thread, after each call.
     """
-    many = max(1, min(n, cores() if workers is None else workers))
-    if many == 1:
-        for i in range(n):
-            make(i)
+    with ThreadPoolExecutor(workers or cores(), thread_name_prefix="mednb-simulate") as pool:
+        for done, _ in enumerate(pool.map(make, range(n)), start=1):
             if progress is not None:
-                progress(i + 1, n)
-        return
-    with ThreadPoolExecutor(many, thread_name_prefix="mednb-simulate") as pool:
-        jobs = [pool.submit(make, i) for i in range(n)]
-        try:
-            for done, job in enumerate(jobs, start=1):
-                job.result()
-                if progress is not None:
-                    progress(done, n)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # an interrupt stops the rest
-            raise
+                progress(done, n)
 
 
 # --- another modality --------------------------------------------------------------------------
@@ -868,9 +752,7 @@ LEVELS = (60.0, 215.0, 105.0, 205.0)
 _BIAS = (0.1, 0.3)
 
 
-def mr_like(
-    masks: ArrayLike, *, seed: int, blur: float = 0.7, noise: float = 8.0
-) -> NDArray[np.uint8]:
+def mr_like(masks: NDArray[np.uint8], *, seed: int) -> NDArray[np.uint8]:
     """Return images with the contrast of a cine MRI: blood bright, muscle dark, no speckle.
 
     Each class of the mask gets its grey level, edges are blurred, a coil is more sensitive on one
@@ -884,33 +766,21 @@ def mr_like(
         ``(N, H, W)`` classes 0..3, see :data:`mednb.simulate.hearts.REGIONS`.
     seed
         Of bias and noise.
-    blur
-        Standard deviation of the blur, pixels.
-    noise
-        Standard deviation of either part of the complex noise, grey levels.
 
     Returns
     -------
     ndarray
         ``(N, H, W, 1)`` uint8.
-
-    Raises
-    ------
-    ShapeError
-        When the masks have other axes.
     """
-    m = np.asarray(masks)
-    if m.ndim != 3:
-        raise ShapeError(f"Expected masks (N, H, W). Received: {m.shape}.")
-    h, w = m.shape[1:]
-    out = np.empty((*m.shape, 1), np.uint8)
-    for i, mask in enumerate(m):
+    h, w = masks.shape[1:]
+    out = np.empty((*masks.shape, 1), np.uint8)
+    for i, mask in enumerate(masks):
         rng = generator(seed, i)
         slope, side = between(rng, *_BIAS), between(rng, -1, 1)
         coil = 1 + slope * (
             side * np.linspace(-1, 1, w) + (1 - abs(side)) * np.linspace(1, -1, h)[:, None]
         )
-        signal = cv2.GaussianBlur(np.take(LEVELS, mask), (0, 0), blur) * coil
-        real, imaginary = rng.normal(0, noise, (2, h, w))
+        signal = cv2.GaussianBlur(np.take(LEVELS, mask), (0, 0), 0.7) * coil
+        real, imaginary = rng.normal(0, 8.0, (2, h, w))
         out[i, ..., 0] = np.clip(np.rint(np.hypot(signal + real, imaginary)), 0, 255)
     return out

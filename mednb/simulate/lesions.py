@@ -14,7 +14,6 @@ from math import ceil, cos, pi, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from mednb.errors import DataError
 from mednb.simulate import ultrasound as us
 from mednb.simulate.ultrasound import SCANNERS, Scanner, between, generator, get, rows
 from mednb.types import Split
@@ -208,21 +207,9 @@ def lesions(
 
     Raises
     ------
-    DataError
-        When a number is out of range.
     UnknownNameError
         When there is no such probe.
     """
-    least = {"n": (n, 1), "seed": (seed, 0), "size": (size, 8), "views": (views, 1)}
-    for name, (value, low) in least.items():
-        if value < low:
-            raise DataError(f"Expected {name} >= {low}. Received: {value}.")
-    if not 0 < growth[0] <= growth[1]:
-        raise DataError(f"Expected growth as (least, most), factors above 0. Received: {growth}.")
-    if len(mix) != len(CLASSES) or min(mix) < 0 or not sum(mix) > 0:
-        raise DataError(
-            f"Expected mix to hold a share >= 0 for each of {', '.join(CLASSES)}. Received: {mix}."
-        )
     probe = get(scanner, among=_PROBES)
     phantoms = [
         _draw_phantom(generator(seed, i), label)
@@ -443,19 +430,9 @@ def looks(
 
     Raises
     ------
-    DataError
-        When a number is out of range.
     UnknownNameError
         When there is no such probe.
     """
-    for name, value, low in (
-        ("n", n, 1),
-        ("seed", seed, 0),
-        ("count", count, 1),
-        ("size", size, 8),
-    ):
-        if value < low:
-            raise DataError(f"Expected {name} >= {low}. Received: {value}.")
     probe = get(scanner, among=_PROBES)
     phantoms = [
         _look(_draw_phantom(generator(seed, i), label), generator(seed, i, 0))

@@ -20,7 +20,7 @@ from math import cos, pi, sin
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mednb.errors import DataError, ShapeError, UnknownNameError
+from mednb.errors import DataError, UnknownNameError
 from mednb.simulate.ultrasound import between, generator, rows
 from mednb.types import Split
 
@@ -74,16 +74,9 @@ def brains(
 
     Raises
     ------
-    DataError
-        When a number is out of range.
     UnknownNameError
         When there is no such family.
     """
-    for name, value, low in (("n", n, 1), ("seed", seed, 0), ("size", size, 16)):
-        if value < low:
-            raise DataError(f"Expected {name} >= {low}. Received: {value}.")
-    if not 0 <= lesions <= 1:
-        raise DataError(f"Expected a share of lesions in 0..1. Received: {lesions}.")
     if family not in FAMILIES:
         raise UnknownNameError("family of brains", family, FAMILIES)
     images = np.empty((n, size, size, 1), np.uint8)
@@ -134,13 +127,8 @@ def plant(split: Split, *, seed: int, radius_mm: float, contrast: float) -> Spli
     Raises
     ------
     DataError
-        When a head has a lesion already, or a number is out of range.
+        When a head has a lesion already.
     """
-    if not radius_mm > 0 or not -1 <= contrast <= 1:
-        raise DataError(
-            f"Expected a radius above 0 mm and a contrast in -1..1. Received: {radius_mm} and "
-            f"{contrast}."
-        )
     if "tissue" not in (split.targets or {}) or split.labels.any():
         raise DataError(
             "Expected heads from simulate.brains(..., lesions=0). Received: others, or some that "
@@ -158,17 +146,12 @@ def shepp_logan(size: int = 64) -> NDArray[np.uint8]:
     Parameters
     ----------
     size
-        Side in pixels, 8 to 400.
+        Side in pixels, at most 400.
 
     Returns
     -------
     ndarray
         ``(size, size)`` uint8; white is 255.
-
-    Raises
-    ------
-    DataError
-        When the size is out of range.
 
     References
     ----------
@@ -177,8 +160,6 @@ def shepp_logan(size: int = 64) -> NDArray[np.uint8]:
     from skimage.data import shepp_logan_phantom
     from skimage.transform import resize_local_mean
 
-    if not 8 <= size <= 400:
-        raise DataError(f"Expected a size in 8..400. Received: {size}.")
     small = resize_local_mean(shepp_logan_phantom(), (size, size))
     return np.asarray(np.rint(255 * np.clip(small, 0, 1)), np.uint8)
 
@@ -457,14 +438,8 @@ def forward(x: ArrayLike, mask: ArrayLike) -> Complex:
     -------
     ndarray
         ``(..., H, W)`` complex128.
-
-    Raises
-    ------
-    ShapeError
-        When the mask has not one entry a column, or is not one for all or one each.
     """
-    image, m = np.asarray(x), _checked(mask, np.shape(x))
-    return np.asarray(fft2c(image) * m)
+    return np.asarray(fft2c(x) * np.asarray(mask, np.bool_)[..., None, :])
 
 
 def adjoint(y: ArrayLike, mask: ArrayLike) -> Complex:
@@ -484,14 +459,8 @@ def adjoint(y: ArrayLike, mask: ArrayLike) -> Complex:
     -------
     ndarray
         ``(..., H, W)`` complex128.
-
-    Raises
-    ------
-    ShapeError
-        When the mask has not one entry a column, or is not one for all or one each.
     """
-    k, m = np.asarray(y), _checked(mask, np.shape(y))
-    return ifft2c(k * m)
+    return ifft2c(np.asarray(y) * np.asarray(mask, np.bool_)[..., None, :])
 
 
 def column_mask(
@@ -521,15 +490,12 @@ def column_mask(
     Raises
     ------
     DataError
-        When the middle alone has more lines than the acceleration allows, there is no column, or
-        no central share is agreed on for this acceleration.
+        When no central share is agreed on for this acceleration.
 
     References
     ----------
     Zbontar et al., fastMRI (2018), arXiv:1811.08839.
     """
-    if width < 1:
-        raise DataError(f"Expected one column or more. Received: {width}.")
     if acceleration == 1:
         return np.ones(width, np.bool_)
     c = CENTRE_FRACTIONS.get(acceleration) if centre is None else centre
@@ -539,11 +505,6 @@ def column_mask(
             f"agreed on. Received: {acceleration}. Give centre= for another."
         )
     low = round(width * c)
-    if acceleration < 1 or not 0 <= low <= width / acceleration:
-        raise DataError(
-            f"Expected acceleration >= 1 and a middle of at most 1 / acceleration of {width} "
-            f"columns. Received: {acceleration} and centre = {c}, {low} columns."
-        )
     p = (width / acceleration - low) / (width - low)
     mask = np.asarray(generator(seed, case, acceleration).random(width) < p)
     start = (width - low + 1) // 2
@@ -565,14 +526,7 @@ def regular_mask(width: int, acceleration: int) -> Mask:
     -------
     ndarray
         ``(W,)`` bool.
-
-    Raises
-    ------
-    DataError
-        When the distance is below 1.
     """
-    if acceleration < 1:
-        raise DataError(f"Expected a distance of 1 column or more. Received: {acceleration}.")
     return np.asarray((np.arange(width) - width // 2) % acceleration == 0)
 
 
@@ -642,52 +596,22 @@ def measure(
 
     Raises
     ------
-    ShapeError
-        When the images or the masks have another shape, or there is no image.
     DataError
-        When the noise is negative, or the images are not uint8.
+        When the images are not uint8.
     """
     pixels = np.asarray(images)
     if pixels.ndim == 4 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
-    if pixels.ndim != 3 or not pixels.size:
-        raise ShapeError(
-            f"Expected images (N, H, W) or (N, H, W, 1), N >= 1. Received: {np.shape(images)}."
-        )
-    if pixels.dtype != np.uint8 or not sigma >= 0:
-        raise DataError(
-            f"Expected uint8 images and sigma >= 0. Received: {pixels.dtype} and {sigma}. "
-            "sigma is a share of white: 0.01 is 2.55 grey levels."
-        )
+    if pixels.dtype != np.uint8:
+        raise DataError(f"Expected images of uint8, 0..255. Received: {pixels.dtype}.")
     n, height, width = pixels.shape
     if masks is None:
         chosen = np.stack([column_mask(width, acceleration, seed=seed, case=i) for i in range(n)])
-    elif np.shape(masks) in ((width,), (n, width)):
-        chosen = np.broadcast_to(np.asarray(masks, np.bool_), (n, width)).copy()
     else:
-        raise ShapeError(
-            f"Expected masks ({width},) or ({n}, {width}), a value a column. "
-            f"Received: {np.shape(masks)}."
-        )
+        chosen = np.broadcast_to(np.asarray(masks, np.bool_), (n, width)).copy()
     kspace = np.empty((n, height, width), np.complex64)
     for i in range(n):
         x = pixels[i] / 255 * smooth_phase(height, width, seed=seed, case=i, most=phase)
         noise = generator(seed, i, 0).normal(scale=sigma, size=(2, height, width))
         kspace[i] = (fft2c(x) + noise[0] + 1j * noise[1]) * chosen[i]
     return Measured(kspace, chosen, (pixels / 255).astype(np.float32), sigma)
-
-
-def _checked(mask: ArrayLike, shape: tuple[int, ...]) -> Mask:
-    m = np.asarray(mask, np.bool_)
-    cases = zip(m.shape[-2::-1], shape[-3::-1], strict=False)  # from the last axis on
-    if (
-        len(shape) < 2
-        or m.shape[-1:] != shape[-1:]
-        or m.ndim > len(shape) - 1
-        or any(some not in (1, every) for some, every in cases)
-    ):
-        raise ShapeError(
-            f"Expected a mask (..., W) for k-space (..., H, W), True for a column that is measured."
-            f" Received: {m.shape} for {shape}."
-        )
-    return m[..., None, :]

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mednb.errors import DataError
-
 __all__ = ["Scores", "scores"]
 
 
@@ -64,11 +62,6 @@ def scores(
     prevalence
         Share of positive patients, between 0 and 1.
 
-    Raises
-    ------
-    DataError
-        When a number is out of range.
-
     References
     ----------
     Green and Swets, Signal Detection Theory and Psychophysics (1966). Notebook 05.
@@ -76,15 +69,6 @@ def scores(
     from scipy.special import expit
     from scipy.stats import norm
 
-    if patients < 2 or images < 1:
-        raise DataError(
-            f"Expected 2 or more patients with 1 or more images. Received: {patients}, {images}."
-        )
-    if not (0.5 < auc < 1 and 0 <= alike <= 1 and 0 < prevalence < 1):
-        raise DataError(
-            f"Expected auc in 0.5..1, alike and prevalence in 0..1. Received: {auc}, {alike}, "
-            f"{prevalence}."
-        )
     d = float(np.sqrt(2) * norm.ppf(auc))
     rng = np.random.default_rng(seed)
     positive = np.repeat(rng.random(patients) < prevalence, images)

@@ -19,8 +19,6 @@ from math import ceil, pi
 import numpy as np
 from numpy.typing import NDArray
 
-from mednb.errors import DataError
-
 __all__ = ["Motion", "Rhythm", "Ventricle", "beats"]
 
 Real = NDArray[np.float64]
@@ -254,19 +252,7 @@ class Ventricle:
         return bool(delta[0] > -0.85 * self.b)
 
     def motion(self, s_septal: Real, s_lateral: Real, dx: Real, dz: Real) -> Motion:
-        """Return the state for the ejected shares of both sides and shifts of the heart (mm).
-
-        Raises
-        ------
-        DataError
-            When the walls would meet: too much is asked of the healthy part.
-        """
-        if not self.possible():
-            raise DataError(
-                f"Expected an ejection fraction that this wall can make. Received: "
-                f"{100 * self.ejection:.0f} % with a loss of motion of {self.weak[0][0]:.1f} and "
-                f"{self.weak[1][0]:.1f}. Ask for less of either."
-            )
+        """Return the state for the ejected shares of both sides and shifts of the heart (mm)."""
         left, right = self._inward(s_septal)[1], self._inward(s_lateral)[1]
         s = (s_septal + s_lateral) / 2
         lam = 1 - self.shortening * s
@@ -448,23 +434,20 @@ class Rhythm:
         ``(B + 1,)`` s: when each ejection begins, and when the last beat ends.
     filled
         ``(B + 1,)`` the ejected share at those moments: 0 when the ventricle is full.
-    empty
-        ``(B,)`` the ejected share at the end of each ejection: 1 in a regular rhythm.
     e_share
-        Share of the filling that is the E wave's; 1 when the atria do not contract.
+        Share of the filling that is the E wave's.
     e_time
         Length of the E wave, s.
     """
 
     start: Real
     filled: Real
-    empty: Real
     e_share: float
     e_time: float
 
     def _when(self, t: Real) -> tuple[NDArray[np.intp], Real, Real]:
         """Return the beat, the time since filling began (negative before), and RR - that start."""
-        i = np.clip(np.searchsorted(self.start, t, side="right") - 1, 0, len(self.empty) - 1)
+        i = np.clip(np.searchsorted(self.start, t, side="right") - 1, 0, len(self.start) - 2)
         RR = np.diff(self.start)[i]
         before = (EJECTION + RELAXATION) * np.sqrt(RR)
         return i, t - self.start[i] - before, RR - before
@@ -485,8 +468,8 @@ class Rhythm:
         i, since, last = self._when(t)
         RR = np.diff(self.start)[i]
         out = _rise((t - self.start[i]) / (EJECTION * np.sqrt(RR)))
-        s = self.filled[i] + (self.empty[i] - self.filled[i]) * out
-        return np.asarray(np.where(since > 0, self.empty[i] * (1 - self._fill(since, last)), s))
+        s = self.filled[i] + (1 - self.filled[i]) * out
+        return np.asarray(np.where(since > 0, 1 - self._fill(since, last), s))
 
     def opening(self, t: Real) -> Real:
         """Return how far the valves to the atria are open, 0 to 1: widest in the E and A waves."""
@@ -495,8 +478,7 @@ class Rhythm:
         e = np.sin(pi * np.clip(since / self.e_time, 0, 1)) ** 2
         a_time = A_TIME * last
         a = np.sin(pi * np.clip((since - last + a_time) / a_time, 0, 1)) ** 2
-        wave = np.maximum(e, a if self.e_share < 1 else 0.0)
-        return np.asarray((1 - shut) * (0.4 + 0.6 * wave))
+        return np.asarray((1 - shut) * (0.4 + 0.6 * np.maximum(e, a)))
 
     def systoles(self) -> Real:
         """Return ``(B, 2)`` s: begin and end of every ejection."""
@@ -505,51 +487,21 @@ class Rhythm:
 
 
 def beats(
-    rng: np.random.Generator,
-    *,
-    heart_rate: float,
-    seconds: float,
-    phase: float,
-    e_share: float,
-    fibrillation: bool,
+    rng: np.random.Generator, *, heart_rate: float, seconds: float, phase: float, e_share: float
 ) -> Rhythm:
-    """Return beats that cover ``seconds`` and a second more on both sides.
+    """Return even beats that cover ``seconds`` and a second more on both sides.
 
-    Parameters
-    ----------
-    rng
-        Draws the intervals of atrial fibrillation.
-    heart_rate
-        Beats per minute; the mean in atrial fibrillation.
-    seconds
-        Length of the clip.
-    phase
-        Share of a beat that has gone by at time 0.
-    e_share
-        Share of the filling before the atria contract.
-    fibrillation
-        No A wave, RR intervals that vary by 22 % and are cut at 0.6 and 1.5 of the mean; after a
-        short one the ventricle is not full, and after a long one it contracts more.
+    ``phase``: share of a beat that has gone by at time 0. ``e_share``: share of the filling before
+    the atria contract.
     """
     mean = 60 / heart_rate
     before = ceil(1 / mean) + 1
     n = before + ceil((seconds + 1) / mean) + 2
-    # Drawn in every case, so that the rhythm changes nothing else about the heart.
-    spread = np.clip(0.22 * rng.standard_normal(4 * n)[:n], -0.4, 0.5)
-    RR = mean * (1 + spread) if fibrillation else np.full(n, mean)
-    start = np.concatenate([[0.0], np.cumsum(RR)])
-    start -= start[before] + phase * RR[before]
+    rng.standard_normal(4 * n)  # what irregular hearts drew: later draws stay as they were
+    start = np.concatenate([[0.0], np.cumsum(np.full(n, mean))])
+    start -= start[before] + phase * mean
     diastole = mean - (EJECTION + RELAXATION) * mean**0.5
-    empty = np.ones(n)
-    if fibrillation:
-        empty[1:] = np.clip(1 + 0.2 * spread[:-1], 0.85, 1.08)
-    rhythm = Rhythm(
-        start=start,
-        filled=np.zeros(n + 1),
-        empty=empty,
-        e_share=1.0 if fibrillation else e_share,
-        e_time=(0.75 if fibrillation else E_TIME) * diastole,
-    )
-    last = RR - (EJECTION + RELAXATION) * np.sqrt(RR)
-    filled = np.concatenate([[0.0], empty * (1 - rhythm._fill(last, last))])
-    return Rhythm(start, filled, empty, rhythm.e_share, rhythm.e_time)
+    rhythm = Rhythm(start, np.zeros(n + 1), e_share, E_TIME * diastole)
+    last = mean - (EJECTION + RELAXATION) * np.sqrt(np.full(n, mean))
+    filled = np.concatenate([[0.0], 1 - rhythm._fill(last, last)])
+    return Rhythm(start, filled, e_share, E_TIME * diastole)

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mednb.errors import ShapeError
 from mednb.simulate import ultrasound as us
 from mednb.simulate.ultrasound import SCANNERS, Scanner
 
@@ -207,10 +206,3 @@ def test_gain_and_still_parts_add_before_the_blur() -> None:
     still = gain * cine.spread(PROBE, r[:k], u[:k], a[:k])
     parts = cine.film(PROBE, r[None, k:], u[None, k:], a[k:], gain=gain, still=still)
     assert parts == pytest.approx(whole, abs=1e-10)
-
-
-def test_wrong_shapes() -> None:
-    with pytest.raises(ShapeError, match=r"\(T, K\)"):
-        cine.film(PROBE, np.zeros(3), np.zeros(3), np.ones(3))
-    with pytest.raises(ShapeError, match=r"\(T, K\)"):
-        cine.film(PROBE, np.zeros((2, 3)), np.zeros((2, 4)), np.ones(3))

@@ -35,7 +35,8 @@ cine = importlib.import_module("mednb.simulate.hearts")
 
 PROBE = SCANNERS["cardiac-2MHz"]
 CARDIAC = tuple(name for name in SCANNERS if name.startswith("cardiac-"))
-#: Of hearts(2, seed=7, frames=8): clips and masks. A change means that every number moves.
+#: Of hearts(2, seed=7, frames=9): clips and masks. A change means that every number moves: raise
+#: the versions in mednb.data.simulated.SETS, and make the stored figures anew.
 GOLDEN = "e4b3e5dc812025df"
 
 
@@ -78,7 +79,7 @@ def test_what_comes_back(some: Split) -> None:
     assert shapes.pop("displacement") == (33, 64, 64, 2)
     expected = (
         "ef edv esv ed_step es_step seconds_per_step spacing_mm heart_rate scanner wall_mm lag_ms "
-        "regional fibrillation"
+        "regional"
     )
     assert shapes == dict.fromkeys(expected.split(), ())
     assert t["ed_step"].dtype == t["es_step"].dtype == some.labels.dtype == np.int64
@@ -127,7 +128,7 @@ def check_displacement_carries_the_masks() -> None:
     """Pixels of the wall at end-diastole, moved, lie in the wall; likewise the cavity."""
     x, z = np.broadcast_arrays(*us.pixel_centres(PROBE, 64))
     for i in range(4):
-        heart = draw(2, i, regional=1, dyssynchrony=1)
+        heart = draw(2, i)
         t = times()
         u = heart.displacement(x, z, t, since=float(t[0]))
         first = heart.masks(x, z, t[:1])[0]
@@ -146,7 +147,7 @@ def check_speckle_follows_the_tissue() -> None:
     mm = float(z[1, 0] - z[0, 0])
     gains = []
     for i in (0, 1, 2):
-        heart = draw(3, i, ejection_fraction=60, heart_rate=70)
+        heart = draw(3, i, ejection_fraction=(60, 60))
         t = np.array([0.0, 0.04, 0.08]) + float(heart.rhythm.systoles()[4][0] + 0.06)
         film = _film(PROBE, heart, t, generator(3, i, 1), 160).astype(float)
         u = heart.displacement(X, Z, t, since=float(t[0]))
@@ -190,9 +191,11 @@ def check_blood_decorrelates() -> None:
 
 def check_cycle() -> None:
     """Systole, E wave, A wave, in the volume of a clip; shorter down than up."""
-    heart = draw(4, 0, heart_rate=60, ejection_fraction=60, dyssynchrony=0)
+    heart = draw(4, 0, ejection_fraction=(60, 60))
+    assert heart.ventricle.lag == 0
     begin, end = heart.rhythm.systoles()[3]
-    t = begin + np.linspace(0, 1, 2001)
+    RR = float(np.diff(heart.rhythm.start)[0])
+    t = begin + np.linspace(0, RR, 2001)
     V = heart.motion(t).volume
     assert t[V.argmin()] <= end + 0.08
     rise = np.gradient(V, t)
@@ -339,29 +342,19 @@ def test_same_bytes_without_the_vector_units_and_on_one_thread() -> None:
 # --- knobs -------------------------------------------------------------------------------------
 
 
-def test_knobs_do_what_they_say() -> None:
-    for ef in (25.0, 65.0):
-        h = draw(1, 0, ejection_fraction=ef, heart_rate=80, dyssynchrony=0)
-        V = h.motion(np.linspace(0, 1, 2001)).volume
-        assert 100 * (1 - V.min() / V.max()) == pytest.approx(ef, abs=0.1)
-        assert np.diff(h.rhythm.start) == pytest.approx(60 / 80)
-    every = dict.fromkeys(("regional", "hypertrophy", "dyssynchrony", "fibrillation"), 1.0)
-    ill, well = draw(1, 0, **every), draw(1, 0, **dict.fromkeys(every, 0.0))
+def test_hypertrophy_changes_only_its_own_part() -> None:
+    ill, well = draw(1, 0, hypertrophy=1.0), draw(1, 0, hypertrophy=0.0)
     assert ill.ventricle.wall > 12 > well.ventricle.wall
-    assert max(w[0] for w in ill.ventricle.weak) > 0.3
-    assert max(w[0] for w in well.ventricle.weak) == 0
-    assert 0.06 <= abs(ill.ventricle.lag) <= 0.14
-    assert well.ventricle.lag == 0
-    assert np.ptp(np.diff(ill.rhythm.start)) > 0.05
-    assert np.ptp(np.diff(well.rhythm.start)) < 1e-9
-    # A knob changes only its own part.
     assert ill.tilt == well.tilt
     assert ill.ventricle.atrium == well.ventricle.atrium
+    many = [draw(1, i).ventricle for i in range(300)]
+    assert 0.1 < np.mean([max(w[0] for w in v.weak) > 0 for v in many]) < 0.3
+    assert 0.05 < np.mean([v.lag != 0 for v in many]) < 0.16
 
 
 def test_low_ejection_fraction_comes_with_a_large_heart() -> None:
     edv = [
-        np.mean([draw(0, i, ejection_fraction=ef).ventricle.edv for i in range(40)])
+        np.mean([draw(0, i, ejection_fraction=(ef, ef)).ventricle.edv for i in range(40)])
         for ef in (25, 65)
     ]
     assert edv[0] > 1.2 * edv[1]
@@ -369,7 +362,7 @@ def test_low_ejection_fraction_comes_with_a_large_heart() -> None:
 
 def test_every_drawn_heart_can_beat() -> None:
     for i in range(150):
-        h = draw(11, i, ejection_fraction=(10, 80), regional=1, dyssynchrony=0.5)
+        h = draw(11, i, ejection_fraction=(10, 80))
         m = h.motion(times())
         assert np.isfinite(m.volume).all()
         assert (m.volume > 0).all()
@@ -383,10 +376,9 @@ def test_the_cavity_lies_in_the_sector() -> None:
 
 
 def test_ejection_of_the_cycle_inside_the_clip() -> None:
-    """In fibrillation beats differ: both volumes have to come from one of them."""
     t = np.arange(64) * 0.04
     for i in range(20):
-        h = draw(13, i, fibrillation=1, seconds=float(t[-1]))
+        h = draw(13, i, seconds=float(t[-1]))
         V = h.motion(t).volume
         ed, es = _cycle(V, t, h.rhythm)
         assert ed < es
@@ -398,7 +390,7 @@ def test_ejection_of_the_cycle_inside_the_clip() -> None:
 def test_a_clip_without_a_whole_ejection_takes_its_extremes() -> None:
     found = 0
     for i in range(60):
-        h = draw(14, i, heart_rate=52)
+        h = draw(14, i)
         t = times()
         V = h.motion(t).volume
         ed, es = _cycle(V, t, h.rhythm)
@@ -418,32 +410,9 @@ def test_progress() -> None:
 # --- refusals ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"n": 0},
-        {"seed": -1},
-        {"size": 15},
-        {"frames": 1},
-        {"seconds_per_step": 0.0},
-        {"scanner": ()},
-        {"ejection_fraction": 0.5},
-        {"ejection_fraction": (60, 30)},
-        {"heart_rate": (50, 60, 70)},
-        {"heart_rate": float("nan")},
-        {"regional": 2},
-        {"fibrillation": -0.1},
-    ],
-    ids=str,
-)
-def test_wrong_numbers(wrong: dict[str, object]) -> None:
-    with pytest.raises(DataError, match=r"Expected .* Received"):
-        hearts(**{"n": 1, "seed": 0, **wrong})  # type: ignore[arg-type]
-
-
 def test_a_clip_shorter_than_a_beat_is_refused() -> None:
-    with pytest.raises(DataError, match=r"holds one beat, 1.50 s at 40 beats/min"):
-        hearts(1, seed=0, heart_rate=(40, 90))
+    with pytest.raises(DataError, match=r"one beat of the slowest heart, 1.15 s"):
+        hearts(1, seed=0, seconds_per_step=0.03)
 
 
 @pytest.mark.parametrize("name", ["cardiac-2Mhz", "linear-5MHz", ("cardiac-2MHz", "lung")])

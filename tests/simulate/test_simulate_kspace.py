@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mednb.errors import DataError, ShapeError
+from mednb.errors import DataError
 from mednb.simulate import mri as kspace
 from mednb.simulate.mri import adjoint, column_mask, fft2c, forward, ifft2c, measure
 
@@ -52,19 +52,13 @@ def test_the_transform_is_the_sum_in_its_docstring(size):
     assert fft2c(np.ones(size))[H // 2, W // 2] == pytest.approx(np.sqrt(H * W))
 
 
-def test_one_mask_serves_all_and_a_wrong_one_is_refused():
+def test_one_mask_serves_all():
     x = draw(0, (3, 7, 9))
     mask = np.arange(9) % 2 == 0
     for some in (mask, mask[None], np.tile(mask, (3, 1)), mask.astype(int)):
         k = forward(x, some)
         np.testing.assert_array_equal(k[..., 1::2], 0)
         np.testing.assert_array_equal(k[..., ::2], fft2c(x)[..., ::2])
-    for wrong in (np.ones(7), np.ones((2, 9)), np.ones((3, 7, 9))):
-        for operator in (forward, adjoint):
-            with pytest.raises(ShapeError, match=r"mask \(\.\.\., W\).*Received"):
-                operator(x, wrong)
-    with pytest.raises(ShapeError, match="Received"):
-        forward(x[:1], np.ones((2, 9)))
 
 
 @pytest.mark.parametrize("width", [63, 64, 65])
@@ -101,23 +95,6 @@ def test_a_regular_mask_folds_the_image():
     x = draw(0, (7, 8))
     folded = adjoint(forward(x, mask), mask)
     np.testing.assert_allclose(folded, (x + np.roll(x, 4, axis=1)) / 2, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda: column_mask(64, 3, seed=0), r"one of \[2, 4, 8\].*Received: 3.*centre="),
-        (lambda: column_mask(64, 0, seed=0), r"Received: 0"),
-        (lambda: column_mask(64, 0, seed=0, centre=0.1), r"acceleration >= 1"),
-        (lambda: column_mask(64, 4, seed=0, centre=0.3), r"at most 1 / acceleration.*19 columns"),
-        (lambda: column_mask(64, 4, seed=0, centre=-0.1), r"Received: 4 and centre = -0.1"),
-        (lambda: column_mask(0, 4, seed=0), r"one column or more. Received: 0"),
-        (lambda: kspace.regular_mask(8, 0), r"1 column or more. Received: 0"),
-    ],
-)
-def test_masks_refuse(call, words):
-    with pytest.raises(DataError, match=words):
-        call()
 
 
 def test_the_phase_is_smooth_and_as_large_as_asked():
@@ -178,18 +155,6 @@ def test_masks_can_be_given():
     np.testing.assert_array_equal(one.kspace, each.kspace)
 
 
-@pytest.mark.parametrize(
-    ("images", "more", "error", "words"),
-    [
-        (np.zeros((7, 8), np.uint8), {}, ShapeError, r"\(N, H, W\).*Received: \(7, 8\)"),
-        (np.zeros((2, 7, 8, 3), np.uint8), {}, ShapeError, r"Received: \(2, 7, 8, 3\)"),
-        (np.zeros((0, 7, 8), np.uint8), {}, ShapeError, r"N >= 1"),
-        (np.zeros((2, 7, 8)), {}, DataError, r"uint8.*float64"),
-        (np.zeros((2, 7, 8), np.uint8), {"sigma": -1}, DataError, r"2\.55 grey levels"),
-        (np.zeros((2, 7, 8), np.uint8), {"sigma": np.nan}, DataError, r"sigma >= 0"),
-        (np.zeros((2, 7, 8), np.uint8), {"masks": np.ones(7)}, ShapeError, r"masks \(8,\)"),
-    ],
-)
-def test_measuring_refuses(images, more, error, words):
-    with pytest.raises(error, match=words):
-        measure(images, acceleration=1, seed=0, **more)
+def test_images_between_0_and_1_are_refused():
+    with pytest.raises(DataError, match=r"uint8.*float64"):
+        measure(np.zeros((2, 7, 8)), acceleration=4, seed=0)

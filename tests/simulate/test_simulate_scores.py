@@ -6,7 +6,6 @@ from scipy.special import logit
 from sklearn.metrics import roc_auc_score
 
 from mednb import simulate
-from mednb.errors import DataError
 
 
 @pytest.mark.parametrize(("auc", "alike", "prevalence"), [(0.7, 0.0, 0.5), (0.9, 0.6, 0.1)])
@@ -39,12 +38,3 @@ def test_a_patient_has_one_label_and_a_seed_its_own_patients():
     assert len(np.unique(s.groups)) == 7
     assert not set(s.groups) & set(other.groups)
     np.testing.assert_array_equal(s.probability, simulate.scores(7, images=3, seed=0).probability)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"patients": 1}, {"images": 0}, {"auc": 0.5}, {"auc": 1}, {"alike": 1.1}, {"prevalence": 0}],
-)
-def test_refuses_what_cannot_be_drawn(wrong):
-    with pytest.raises(DataError, match="Expected"):
-        simulate.scores(**{"patients": 10, "seed": 0, **wrong})

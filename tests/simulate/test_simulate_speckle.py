@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mednb import simulate
-from mednb.errors import DataError, UnknownNameError
+from mednb.errors import UnknownNameError
 
 N, COUNT, SIZE = 3, 6, 32
 
@@ -69,20 +69,6 @@ def test_seeded_and_independent_of_the_counts(split):
     np.testing.assert_array_equal(fewer.masks, split.masks[:2])
     other = simulate.looks(1, seed=4, count=1, size=SIZE)
     assert (other.clips[0, 0] != split.clips[0, 0]).any()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ({"n": 0}, "n >= 1. Received: 0"),
-        ({"seed": -1}, "seed >= 0. Received: -1"),
-        ({"count": 0}, "count >= 1. Received: 0"),
-        ({"size": 7}, "size >= 8. Received: 7"),
-    ],
-)
-def test_refuses(arguments, words):
-    with pytest.raises(DataError, match=words):
-        simulate.looks(**{"n": 1, "seed": 0, "count": 1, "size": 16, **arguments})
 
 
 def test_refuses_a_probe_that_is_not_linear():

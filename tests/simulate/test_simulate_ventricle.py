@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mednb.errors import DataError
 from mednb.simulate import ventricle as module
 from mednb.simulate.ventricle import ATRIUM, CAVITY, MYOCARDIUM, Motion, Ventricle
 
@@ -235,13 +234,6 @@ def test_find_is_the_inverse_of_move(x: float, z: float, s: float, late: float) 
         x1, z1, _ = v.move(v.attach(X, Z), m)
         # On the axis the two sides meet at the apex, and where motion fades a kink may remain.
         assert np.hypot(x1[0, 0] - x, z1[0, 0] - z) < (0.5 if abs(x - 1) < 2 else 1e-3)
-
-
-def test_more_than_the_walls_can_do_is_refused() -> None:
-    both = replace(HEART, ejection=0.7, weak=((1.2, 0.5, 0.4), (1.2, 0.5, 0.4)))
-    assert not both.possible()
-    with pytest.raises(DataError, match=r"Expected an ejection fraction .* Received: 70 %"):
-        state(both)
 
 
 def test_regions_do_not_overlap_and_surround_each_other() -> None:
