@@ -21,7 +21,7 @@ def _field(layers: Any, start: int = 1, own: bool = False) -> int:
 # fmt: off
 EXERCISES: dict[str, Exercise] = {
     "01-1": Function(
-        lambda layers: _field(layers),
+        lambda stack: _field(stack),
         [
             ([(3, 1, 1), (3, 1, 1)],),
             ([(3, 1, 1), (2, 2, 1), (3, 1, 1), (2, 2, 1)],),
