@@ -87,7 +87,7 @@ def test_drawing_by_patient_widens_the_interval_of_repeated_images():
 
 
 def test_several_statistics_share_the_draws_of_blocks():
-    x = np.random.default_rng(9).normal(size=(3000, 3))  # 43 replicates a block
+    x = np.random.default_rng(9).normal(size=(3000, 3))  # 10 replicates a block
     together = bootstrap_all(
         lambda w: w @ x / w.sum(axis=1, keepdims=True), 3000, seed=4, replicates=100
     )
