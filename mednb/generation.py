@@ -15,7 +15,6 @@ from scipy.ndimage import binary_dilation, uniform_filter
 from scipy.spatial.distance import cdist
 from skimage.restoration import inpaint_biharmonic
 from sklearn.decomposition import PCA
-from sklearn.neighbors import NearestNeighbors
 
 from mednb.augment import ultrasound_layers
 from mednb.errors import DataError, MednbError
@@ -522,7 +521,7 @@ def neighbour_figures(real: ArrayLike, fake: ArrayLike, k: int = 5) -> Neighbour
     Kynkaanniemi et al. (2019), arXiv:1904.06991; Naeem et al. (2020), arXiv:2002.09797.
     """
     x, y = np.asarray(real, float), np.asarray(fake, float)
-    r_x, r_y = (NearestNeighbors(n_neighbors=k).fit(s).kneighbors()[0][:, -1] for s in (x, y))
+    r_x, r_y = (np.partition(cdist(s, s), k, axis=1)[:, k] for s in (x, y))  # itself comes first
     D = cdist(x, y)
     inside = r_x[:, None] > D
     figures = inside.any(0).mean(), (r_y > D).any(1).mean(), inside.sum(0).mean() / k
@@ -591,17 +590,16 @@ def memorisation(fake: Real, *, train: Real, holdout: Real) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     order = rng.permutation(len(holdout))
     control, others = np.split(holdout[order], [len(holdout) // 2])
-    real, n = np.concatenate([train, others]), len(train)
-    in_train, in_others = (NearestNeighbors(n_neighbors=1).fit(s) for s in (train, others))
-    own = in_train.kneighbors()[0][:, 0]
+    n, m = len(train), len(others)
+    own = np.partition(cdist(train, train), 1, axis=1)[:, 1]
     found = {}
     for name, x in (("generated", fake), ("control", control)):
-        to_train, at = (v[:, 0] for v in in_train.kneighbors(x))
-        to_held, held_at = (v[:, 0] for v in in_others.kneighbors(x))
+        D = cdist(x, np.concatenate([train, others]))
+        at, to_train, to_held = D[:, :n].argmin(1), D[:, :n].min(1), D[:, n:].min(1)
         is_train = to_train < to_held
         # How often each real image is somebody's nearest.
-        counts = np.bincount(np.where(is_train, at, n + held_at), minlength=len(real))
-        drawn = [counts[rng.permutation(len(real))[:n]].sum() for _ in range(2000)]
+        counts = np.bincount(D.argmin(axis=1), minlength=n + m)
+        drawn = [counts[rng.permutation(n + m)[:n]].sum() for _ in range(2000)]
         found[name] = {
             "share": is_train.mean(),
             "p": (1 + np.sum(np.array(drawn) >= counts[:n].sum())) / 2001,
