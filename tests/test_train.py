@@ -208,7 +208,7 @@ def test_diverging_is_said():
         ({"x": "clips"}, UnknownNameError, "column of the split"),
         ({"val": (b for b in [])}, DataError, "Received: generator"),
         ({"val": split([0, 1], seed=9)}, LeakageError, "t0"),
-        ({"val": split([-1, 0], "v")}, DataError, "from -1"),
+        ({"val": split([-1, 0], "v")}, DataError, "-1 to 0"),
         ({"val": split([0, 2], "v")}, DataError, r"labels in 0\.\.1.*classes=3"),
     ],
 )
