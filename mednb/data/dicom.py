@@ -147,8 +147,9 @@ def _open(path: Path) -> Any:
                 f"Received: something else, {plain(path.name)}."
             )
     try:
-        if read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-            _check_deflated(path)
+        meta = read_file_meta_info(path)
+        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            _check_deflated(path, 144 + meta.FileMetaInformationGroupLength)
         ds = pydicom.dcmread(path)
     except InvalidDicomError:
         raise DataError(
@@ -163,12 +164,11 @@ def _open(path: Path) -> Any:
     return ds
 
 
-def _check_deflated(path: Path) -> None:
+def _check_deflated(path: Path, start: int) -> None:
     """Refuse a file that unpacks without end, before pydicom unpacks it into memory."""
     inflate, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
     with path.open("rb") as f:
-        f.seek(132 + 12)
-        f.seek(int.from_bytes(_group_length(path), "little"), os.SEEK_CUR)
+        f.seek(start)
         data = f.read(2**16)
         while data and not inflate.eof:
             size += len(inflate.decompress(data, 2**20))
@@ -178,13 +178,6 @@ def _check_deflated(path: Path) -> None:
                     f"Received: {plain(path.name)}, which unpacks to more."
                 )
             data = inflate.unconsumed_tail or f.read(2**16)
-
-
-def _group_length(path: Path) -> bytes:
-    """Return the value of FileMetaInformationGroupLength (0002,0000), the first element."""
-    with path.open("rb") as f:
-        f.seek(140)
-        return f.read(4)
 
 
 def _frames(ds: Any, path: Path) -> tuple[NDArray[np.uint8], list[str], bool]:

@@ -7,7 +7,6 @@ processes one downloads, and a transfer that speaks https alone and always comes
 
 import csv
 import hashlib
-import http.client
 import json
 import os
 import re
@@ -29,7 +28,6 @@ import filelock
 import numpy as np
 import platformdirs
 import requests
-import urllib3
 from numpy.typing import NDArray
 
 from mednb import __version__
@@ -53,15 +51,6 @@ _LEAST, _WINDOW = 60_000, 60.0
 _TRIES, _PAUSE = 4, 1.0
 #: Seconds to wait for another process, and after how many the reader is told.
 _LOCK, _PATIENCE = 6 * 3600.0, 2.0
-#: What requests and the libraries below it raise when the network or the server misbehaves.
-_NETWORK = (
-    requests.RequestException,
-    urllib3.exceptions.HTTPError,
-    http.client.HTTPException,
-    TimeoutError,
-    ConnectionError,
-    ValueError,
-)
 #: Answers that may be different a moment later.
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 #: Raise it when the layout of what :func:`keep` writes changes.
@@ -351,11 +340,14 @@ def _guarded(file: RemoteFile) -> Iterator[None]:
             f"Refused to download {file.name} over a connection that is not safe: "
             f"{plain(error)}. Expected https with a valid certificate. Source: {file.url}"
         ) from None
-    except _NETWORK as error:
-        stalled = "timed out" in str(error).lower()
+    except Exception as error:
+        network = isinstance(error, (requests.RequestException, TimeoutError, ConnectionError))
+        if isinstance(error, OSError) and not network:
+            raise  # of the disk
         cause: BaseException = error
         while (inner := cause.__cause__ or cause.__context__) is not None:
             cause = inner  # the innermost reason is the one a reader understands
+        stalled = "timed out" in str(error).lower()
         raise _AgainError(
             "the transfer stalled" if stalled else f"the connection failed ({plain(cause)})"
         ) from None
@@ -485,15 +477,14 @@ def keep(
             made = make(part)
             _write(part, made)
             if place.exists():
-                place.rename(damaged := part.with_suffix(".damaged"))
+                damaged = part.with_suffix(".damaged")
+                shutil.rmtree(damaged, ignore_errors=True)
+                place.rename(damaged)
                 shutil.rmtree(damaged, ignore_errors=True)
             part.rename(place)
             return _read(place) or dict(made)
     except (OSError, DownloadError) as error:  # no lock, no room: the arrays are what counts
-        if isinstance(error, FileNotFoundError) and error.filename:
-            raise  # of a file that make reads
-        with suppress(OSError):
-            shutil.rmtree(place.with_name(f".{place.name}.part"), ignore_errors=True)
+        shutil.rmtree(place.with_name(f".{place.name}.part"), ignore_errors=True)
         if made is not None and not any(isinstance(a, np.memmap) for a in made.values()):
             return dict(made)
         try:
@@ -510,8 +501,10 @@ def empty(
 ) -> NDArray[Any]:
     """Return an array to be filled and handed to :func:`keep`: in a file when it is large."""
     size = prod(shape) * np.dtype(dtype).itemsize
-    if folder is None or size <= IN_MEMORY:
+    if size <= IN_MEMORY:
         return np.zeros(shape, dtype)
+    if folder is None:
+        raise MemoryError(name)
     if (free := shutil.disk_usage(folder).free) < size:
         raise OSError(ENOSPC, f"{readable_size(size)} are needed, {readable_size(free)} are free")
     path = folder / f"{name}.npy"
