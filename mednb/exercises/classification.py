@@ -1,72 +1,63 @@
 """Exercises of notebook 02."""
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from mednb.exercises.core import Exercise, Function
+from mednb.exercises.core import Exercise, Function, Value
 
 __all__ = ["EXERCISES"]
 
 
-def _stop(losses: Any, patience: int, ties: bool = False) -> tuple[int, int]:
-    """Epochs (stops after, keeps) from 1; ``ties`` takes an equal loss for a new best."""
-    best, epoch = 1, 0
-    for epoch in range(1, len(losses) + 1):
-        now, before = losses[epoch - 1], losses[best - 1]
-        if now < before or (ties and now == before):
-            best = epoch
-        if epoch - best == patience:
-            break
-    return epoch, best
+def _parameters(
+    network: Sequence[Any], side: int, channels: int, *, bias: int = 1, reach: bool = True,
+    shrinks: bool = True, pools: bool = True, flat: bool = True,
+) -> int:  # fmt: skip
+    """Parameters of a stack of layers; every flag turned off is a typical mistake."""
+    total = 0
+    for kind, *numbers in network:
+        if kind == "conv":
+            kernel, filters = numbers
+            total += filters * (kernel * kernel * (channels if reach else 1) + bias)
+            side, channels = side - kernel + 1 if shrinks else side, filters
+        elif kind == "pool":
+            side = side // numbers[0] if pools else side
+        else:
+            total += numbers[0] * ((side * side * channels if flat else channels) + bias)
+    return total
 
 
 # fmt: off
 EXERCISES: dict[str, Exercise] = {
     "02-1": Function(
-        lambda k, c_in, c_out: (k * k * c_in + 1) * c_out,
-        [(3, 1, 32), (3, 32, 64), (5, 3, 7)],
-        {
-            "The biases are missing: every output channel adds one.": lambda k, i, o: k * k * i * o,
-            "A kernel reaches through all input channels.": lambda k, i, o: (k * k + 1) * o,
-            "There is one bias for each output channel.": lambda k, i, o: k * k * i * o + 1,
-            "A kernel is k wide and k high.": lambda k, i, o: (k * i + 1) * o,
-        },
-        "Count the numbers in one kernel first.",
-    ),
-    "02-2": Function(
-        lambda logits, label: np.logaddexp.reduce(logits) - logits[label],
-        [([2.0, 0.5, -1.0], 1), ([1000.0, 0.0], 0)],
-        {
-            "The sign: the loss is minus the logarithm of the probability.":
-                lambda z, y: z[y] - np.logaddexp.reduce(z),
-            "That is the probability of the label. The loss is minus its logarithm.":
-                lambda z, y: np.exp(z[y] - np.logaddexp.reduce(z)),
-            "Use the natural logarithm: this one has base 10.":
-                lambda z, y: (np.logaddexp.reduce(z) - z[y]) / np.log(10),
-            "Subtract from the logarithm of the sum: softmax divides.": lambda z, y: -z[y],
-            "It overflows for the logit 1000: subtract the largest logit from all of them first.":
-                lambda z, y: -np.log((np.exp(z) / np.exp(z).sum())[y]),
-        },
-        "Do it by hand: exponentials, their sum, a logarithm.",
-    ),
-    "02-3": Function(
-        lambda losses, patience: _stop(losses, patience),
+        lambda network, side, channels: _parameters(network, side, channels),
         [
-            ([0.9, 0.7, 0.75, 0.8, 0.1, 0.2], 2),
-            ([0.5, 0.5, 0.5, 0.4, 0.6, 0.7, 0.8], 2),
-            ([0.9, 0.8, 0.7], 2),
+            ([("conv", 3, 32), ("pool", 2), ("conv", 3, 64), ("pool", 2), ("dense", 10)], 28, 1),
+            ([("conv", 5, 16), ("pool", 2), ("dense", 3)], 29, 3),
         ],
         {
-            "Epochs are counted from 1.": lambda v, p: tuple(e - 1 for e in _stop(v, p)),
-            "It trained to the end: stop once patience epochs brought nothing new.":
-                lambda v, p: (len(v), 1 + int(np.argmin(v))),
-            "It keeps an epoch that comes after the stop: nobody has seen it.":
-                lambda v, p: (_stop(v, p)[0], 1 + int(np.argmin(v))),
-            "An equal loss is no new best.": lambda v, p: _stop(v, p, ties=True),
-            "It keeps the last epoch: keep the first of the lowest losses seen.":
-                lambda v, p: (_stop(v, p)[0], _stop(v, p)[0]),
+            "The biases are missing: each kernel and each class adds one number.":
+                lambda n, s, c: _parameters(n, s, c, bias=0),
+            "A kernel reaches through all channels of the layer before it.":
+                lambda n, s, c: _parameters(n, s, c, reach=False),
+            "Without padding the side shrinks: a window of 3 fits 26 times into 28 pixels.":
+                lambda n, s, c: _parameters(n, s, c, shrinks=False),
+            "Pooling learns nothing, but it divides the side, rounded down.":
+                lambda n, s, c: _parameters(n, s, c, pools=False),
+            "Flatten keeps every pixel of every channel: side x side x channels numbers.":
+                lambda n, s, c: _parameters(n, s, c, flat=False),
         },
-        "Follow the losses with a pencil: the best so far, and how long ago it was.",
+        "Go through the layers one by one, and write down side, channels and parameters of each.",
+    ),
+    "02-2": Value(
+        lambda auc: auc >= 0.88,
+        {
+            "This is near guessing. Has the network been trained, and do its first three outputs "
+            "mean normal, benign and malignant?": lambda auc: auc < 0.65,
+            "This is what the network as written reaches. Which remedy gained most in Figure 9, "
+            "and which network was better?": lambda auc: auc < 0.84,
+            "This is better than the network as written. Combine remedies, and train longer: "
+            "with augmentation the validation loss turns late.": lambda auc: auc < 0.88,
+        },
+        "Give the AUC, a number from 0 to 1.",
     ),
 }

@@ -1,6 +1,5 @@
 """Networks that classify images: the textbook one, and a small residual one."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,7 +8,7 @@ from keras import layers
 from mednb.augment import ultrasound_layers
 from mednb.errors import ShapeError
 
-__all__ = ["ensemble", "resnet_small", "textbook_cnn"]
+__all__ = ["resnet_small", "textbook_cnn"]
 
 Shape = tuple[int, int, int]
 
@@ -71,25 +70,6 @@ def resnet_small(
     x = layers.Dropout(dropout)(x)
     outputs = layers.Dense(classes, activation="softmax", dtype="float32")(x)
     return keras.Model(inputs, outputs, name="resnet_small")
-
-
-def ensemble(models: Sequence[keras.Model]) -> keras.Model:
-    """Return the mean of several models' probabilities, over the image and its mirror image.
-
-    One model of Keras' own layers, with copies of the members inside. ShapeError when there is no
-    model, or their shapes differ.
-    """
-    if len({(m.input_shape, m.output_shape) for m in models}) != 1:
-        shapes = [(m.input_shape, m.output_shape) for m in models]
-        raise ShapeError(f"Expected models with the same input and output. Received: {shapes}.")
-    inputs = keras.Input(models[0].input_shape[1:])
-    views, answers = [inputs, keras.ops.flip(inputs, axis=2)], []
-    for i, model in enumerate(models):
-        # Renamed, for the layers of one model may not share a name.
-        member = type(model).from_config(model.get_config() | {"name": f"member_{i}"})
-        member.set_weights(model.get_weights())
-        answers += [member(view, training=False) for view in views]
-    return keras.Model(inputs, layers.Average()(answers), name="ensemble")
 
 
 def _conv(x: Any, filters: int, *, stride: int = 1, relu: bool = True) -> Any:

@@ -171,8 +171,10 @@ def test_right_values_are_accepted():
 
 
 def test_what_raises_gets_its_message_as_the_hint(capsys):
-    check("02-1", lambda k, c_in, c_out: k / 0)
-    assert "Called with (3, 1, 32), it raised ZeroDivisionError" in capsys.readouterr().out
+    check("02-1", lambda network, side, channels: side / 0)
+    out = capsys.readouterr().out
+    assert "Called with (" in out
+    assert ", 28, 1), it raised ZeroDivisionError" in out
 
 
 def test_a_second_attempt_says_what_was_expected_and_progress_counts(capsys):

@@ -77,26 +77,12 @@ def test_probabilities_stay_float32_in_mixed_precision(build):
     assert model.layers[-2].compute_dtype == "bfloat16"
 
 
-def test_ensemble_is_the_mean_over_models_and_mirror_images():
-    keras.utils.set_random_seed(0)
-    members = [cnn.resnet_small(width=4), cnn.resnet_small(width=4)]
-    x = images(5, (28, 28, 1))
-    together = cnn.ensemble(members)
-    views = [m.predict(v, verbose=0) for m in members for v in (x, x[:, :, ::-1])]
-    np.testing.assert_allclose(together.predict(x, verbose=0), np.mean(views, axis=0), atol=1e-6)
-    np.testing.assert_allclose(
-        together.predict(x[:, :, ::-1], verbose=0), np.mean(views, axis=0), atol=1e-5
-    )
-    assert np.abs(views[0] - views[1]).max() > 1e-4
-
-
-@pytest.mark.parametrize("what", ["textbook_cnn", "resnet_small", "ensemble"])
+@pytest.mark.parametrize("what", ["textbook_cnn", "resnet_small"])
 def test_a_saved_model_loads_without_mednb(tmp_path, what):
     keras.utils.set_random_seed(0)
     model = {
         "textbook_cnn": cnn.textbook_cnn,
         "resnet_small": lambda: cnn.resnet_small(width=4),
-        "ensemble": lambda: cnn.ensemble([cnn.resnet_small(width=4) for _ in range(3)]),
     }[what]()
     x = images(3, (28, 28, 1))
     model.save(tmp_path / "model.keras")
@@ -121,10 +107,6 @@ def test_wrong_shapes():
         cnn.textbook_cnn(shape=(9, 28, 1))
     with pytest.raises(ShapeError, match="of 8 or more"):
         cnn.resnet_small(shape=(28, 28))
-    with pytest.raises(ShapeError, match="same input"):
-        cnn.ensemble([cnn.resnet_small(width=4), cnn.resnet_small(shape=(32, 32, 1), width=4)])
-    with pytest.raises(ShapeError, match="same input"):
-        cnn.ensemble([])
 
 
 @pytest.mark.backend
