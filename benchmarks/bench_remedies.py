@@ -248,6 +248,23 @@ def summary(content: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
     return {"losses": losses, "gains": gains, "above features": above}
 
 
+def show(content: dict[str, Any]) -> None:
+    """Print the means over seeds, and put them into RESULTS.md."""
+    networks, losses, gains = (content[k] for k in ("networks", "losses", "gains"))
+    rows = []
+    for arm in networks["0"]:
+        test = [one[arm]["test"] for one in networks.values()]
+        rows.append(
+            {"Arm": arm, "AUC": f"test {np.mean(test):.3f} (SD {np.std(test, ddof=1):.3f})"}
+        )
+    rows.append({"Arm": "features of notebook 00", "AUC": f"test {content['features']:.3f}"})
+    for arm, gain in gains.items():
+        text = f"validation {np.mean(gain):+.3f} (loss {np.mean(losses[arm]):.2f})"
+        rows.append({"Arm": f"{FEW} images, {arm}", "AUC": text})
+    note = f"{len(networks)} seeds. {FEW} images: gain over the network as written, whose loss is "
+    record("remedies", rows, note=f"{note}{np.mean(losses['as written']):.2f}.")
+
+
 def main() -> None:
     """Run the seeds asked for; keep each in the file as soon as it is done."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -274,15 +291,7 @@ def main() -> None:
     content |= summary(content)
     RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
-    rows = []
-    for arm in content["networks"][str(seeds[0])]:
-        test = [one[arm]["test"] for one in content["networks"].values()]
-        rows.append({"Arm": arm, "AUC": f"test {np.mean(test):.3f} (SD {np.std(test):.3f})"})
-    rows.append({"Arm": "features of notebook 00", "AUC": f"test {content['features']:.3f}"})
-    for arm in content["remedies"][str(seeds[0])]:
-        ends = [one[arm]["val_auc"][-1] for one in content["remedies"].values()]
-        rows.append({"Arm": f"{FEW} images, {arm}", "AUC": f"validation {np.mean(ends):.3f}"})
-    record("remedies", rows, note=f"{len(content['networks'])} seeds, 600 test images of phantoms.")
+    show(content)
 
 
 if __name__ == "__main__":
