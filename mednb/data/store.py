@@ -221,6 +221,7 @@ def obtain(file: RemoteFile, *, root: str | os.PathLike[str] | None = None) -> P
             f"{_by_hand(file, path)} Looked in: {', '.join(map(str, folders(root)))}"
         )
     try:
+        target.mkdir(parents=True, exist_ok=True)  # as the user wants it; below, as it is
         make_folder(path.parent)
         with locked(path, "downloading"):
             if not path.is_file():
@@ -467,6 +468,7 @@ def keep(
     place = next((p for p in options if writable(p)), options[-1])
     made: Mapping[str, NDArray[Any]] | None = None
     try:
+        place.parent.parent.mkdir(parents=True, exist_ok=True)
         make_folder(place.parent)
         with locked(place, "making"):
             if (found := _read(place)) is not None:
