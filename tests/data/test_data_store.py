@@ -398,6 +398,16 @@ def test_an_error_of_the_maker_is_not_swallowed():
         store.keep("x", {}, make)
 
 
+def test_the_data_folder_itself_is_made_as_the_umask_says(tmp_path):
+    tmp_path.chmod(0o1777)
+    old = os.umask(0o022)
+    try:
+        store.keep("x", {"n": 1}, Maker())
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(store.data_folder().stat().st_mode) == 0o755
+
+
 def test_folders_are_as_open_as_the_one_above(tmp_path):
     tmp_path.chmod(0o2775)
     old = os.umask(0o077)
