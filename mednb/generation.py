@@ -20,7 +20,6 @@ from mednb.augment import ultrasound_layers
 from mednb.errors import DataError, MednbError
 from mednb.metrics.intervals import mean_of_cases
 from mednb.models.gan import WIDTH, Adversarial, ConditionalGAN, conditional_gan
-from mednb.models.unet import unet
 from mednb.train import fit
 from mednb.types import Split
 
@@ -294,9 +293,22 @@ class InpaintingGAN(Adversarial):
     def __init__(self, shape: tuple[int, int, int], *, seed: int = 0, **options: Any) -> None:
         keras.utils.set_random_seed(seed)
         image, mask, z = (keras.Input((*shape[:2], c)) for c in (shape[2], 1, 1))
+
+        def conv(x: Any, channels: int) -> Any:
+            return layers.LeakyReLU(0.2)(layers.Conv2D(channels, 3, padding="same")(x))
+
         x: Any = layers.Concatenate()([image, mask, z])
-        body = unet((*shape[:2], shape[2] + 2), shape[2], depth=2, width=WIDTH, norm="none")
-        made = layers.Activation("tanh")(body((x + 1) * 127.5))
+        skips = []
+        for channels in (WIDTH, 2 * WIDTH):
+            x = conv(x, channels)
+            skips.append(x)
+            x = layers.MaxPooling2D(2)(x)
+        x = conv(conv(x, 4 * WIDTH), 4 * WIDTH)
+        x = layers.Concatenate()([layers.UpSampling2D(2, interpolation="bilinear")(x), skips[1]])
+        x = layers.UpSampling2D(2, interpolation="bilinear")(conv(x, 2 * WIDTH))
+        # The noise once more, at the resolution of speckle: without it a U-Net fills smoothly.
+        x = conv(layers.Concatenate()([x, skips[0], z]), WIDTH)
+        made = layers.Activation("tanh")(layers.Conv2D(shape[2], 3, padding="same")(x))
         x = layers.Concatenate()([image, mask])
         for i, channels in enumerate((32, 64)):
             x = layers.Conv2D(channels, 4, 2, padding="same", name=f"D_down{i}")(x)
