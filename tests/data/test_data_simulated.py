@@ -168,8 +168,6 @@ def test_seeds_and_groups(tmp_path):
     assert (a.images != b.images).any()
     three = simulated.split("beats", n=3, seed=1, size=32, root=tmp_path)
     np.testing.assert_array_equal(three.images[:2], a.images)
-    with pytest.raises(DataError, match=r"Expected .* Received"):
-        simulated.split("beats", n=0, seed=1, root=tmp_path)
 
 
 # --- two visits --------------------------------------------------------------------------------
