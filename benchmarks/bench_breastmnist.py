@@ -3,7 +3,8 @@
 Trains on the training images, chooses nothing, and looks at the test images once, after the last
 epoch of a seed. The recipe was chosen by cross-validation inside training and validation images
 (see ``TRIED``), never by a test figure. The average of the weights over epochs was left out again,
-because it gained less than the folds differ and is one more thing to explain.
+because on the folds it gained less than they differ and is one more thing to explain. The test AUC
+with it had been seen: 0.913 (SD 0.006), five seeds.
 Writes ``breastmnist.json`` beside itself, and ``breastmnist_scores.json``: what each seed's network
 said of the validation and test images, in the data set's order. No image and no label is stored;
 notebook 05 joins the scores with the labels of the verified data set. ``MEDNB_DATA`` says where the
