@@ -1,6 +1,6 @@
 """Networks and what they are measured against, one file a topic.
 
-Loaded when first asked for: ``convolution`` and ``features`` need no Keras.
+Loaded when first asked for: ``features`` needs no Keras.
 """
 
 import importlib
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 __all__ = [
     "cnn",
-    "convolution",
     "features",
     "gan",
     "rnn",
@@ -18,7 +17,6 @@ __all__ = [
 if TYPE_CHECKING:
     from mednb.models import (
         cnn,
-        convolution,
         features,
         gan,
         rnn,
