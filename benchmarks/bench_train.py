@@ -1,10 +1,12 @@
 """Training the textbook network: ``mednb.train.fit``, plain Keras and PyTorch, in processor time.
 
-Same network, images, batch size and optimizer. The contenders take turns, several rounds in one
-run, each time in a process of its own, so that none inherits another's threads and a busy machine
-is busy for all. An epoch is a fourth of what four more epochs cost: (5 epochs - 1 epoch) / 4, which
-leaves out what is done once (tracing). PyTorch is left out where it is not installed; put it in
-with ``PYTHONPATH=folder`` after ``pip install --target folder torch``.
+Same network, images, batch size and optimizer, and one thread on one core for all: the threads of
+a pool wait for each other by spinning, and on a busy machine their processor time is mostly that.
+Both Keras contenders start with ``mednb.setup``. The contenders take turns, several rounds in one
+run, each time in a process of its own, so that a busy machine is busy for all. An epoch is a fourth
+of what four more epochs cost, (5 epochs - 1 epoch) / 4, which leaves out what is done once
+(tracing). PyTorch is left out where it is not installed; put it in with ``PYTHONPATH=folder`` after
+``pip install --target folder torch``.
 """
 
 import argparse
@@ -18,7 +20,7 @@ import time
 import numpy as np
 from table import record
 
-N, EPOCHS, BATCH, THREADS = 4096, 5, 32, 2
+N, EPOCHS, BATCH, THREADS = 4096, 5, 32, 1
 LABELS = {"keras": "plain Keras `model.fit`", "mednb": "`mednb.train.fit`", "torch": "PyTorch loop"}
 
 
@@ -34,11 +36,13 @@ def images() -> tuple[np.ndarray, np.ndarray]:
 
 
 def run_keras(epochs: int, x: np.ndarray, y: np.ndarray) -> float:
-    """Train as the documentation of Keras shows, with no setting touched."""
+    """Train as the documentation of Keras shows."""
     import keras
     from keras import layers
 
-    keras.utils.set_random_seed(0)
+    import mednb
+
+    mednb.setup(seed=0, threads=THREADS)
     model = keras.Sequential(
         [
             keras.Input((28, 28, 1)),
@@ -107,6 +111,8 @@ RUNS = {"keras": run_keras, "mednb": run_mednb, "torch": run_torch}
 
 def measure(name: str) -> dict[str, float]:
     """Return processor seconds of an epoch and of what is done once, and the last loss."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     x, y = images()
     seconds, clock = {}, {}
     RUNS[name](1, x[:BATCH].repeat(N // BATCH, axis=0), y)  # imports; starts threads
@@ -166,7 +172,7 @@ def main() -> None:
     record(
         "train",
         rows,
-        note=f"{N} images of 28 x 28, batch {BATCH}, {THREADS} threads; medians of "
+        note=f"{N} images of 28 x 28, batch {BATCH}, one thread; medians of "
         f"{arguments.rounds} rounds in which the contenders took turns. Processor time of all "
         "threads of a process; the clock also shows what else ran on the machine.",
     )

@@ -49,8 +49,7 @@ def weights(net):
 
 
 def loss_of(net, held):
-    p = net.predict(held.images, verbose=0)
-    return -np.mean(np.log(p[np.arange(len(held)), held.labels]))
+    return net.evaluate(held.images, held.labels, verbose=0, return_dict=True)["loss"]
 
 
 def test_losses_are_those_of_plain_keras_for_the_same_order():
