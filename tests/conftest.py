@@ -30,7 +30,13 @@ def _isolate(home: Path) -> None:
         folder.mkdir()
         os.environ[name] = str(folder)
     os.environ["MEDNB_DATA"] = str(home / "mednb-data")
-    for name in ("MEDNB_OFFLINE", "JUPYTER_PATH", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+    for name in (
+        "MEDNB_OFFLINE",
+        "MEDNB_STRICT",
+        "JUPYTER_PATH",
+        "JUPYTER_DATA_DIR",
+        "JUPYTER_RUNTIME_DIR",
+    ):
         os.environ.pop(name, None)
     os.environ["MPLBACKEND"] = "Agg"
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
