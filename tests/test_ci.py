@@ -104,9 +104,3 @@ def test_what_the_tests_need_on_more_systems_is_in_their_lock():
     base = lock.requirements(LOCK)
     wider = lock.requirements(LOCK.replace(" ; sys_platform == 'linux'", "").replace("numpy", "np"))
     assert list(lock.only_in(wider, base)) == ["np==2.4.6", "six==1.17.0"]
-
-
-def test_environment_has_the_pins_without_medmnist():
-    text = lock.environment_yml(lock.requirements(LOCK))
-    assert '      - "numpy==2.4.6"\n' in text
-    assert "medmnist==" not in text
