@@ -88,8 +88,7 @@ def test_a_saved_model_loads_without_mednb(tmp_path, what):
     model.save(tmp_path / "model.keras")
     np.save(tmp_path / "x.npy", x)
     code = (
-        "import sys; sys.modules['mednb'] = None  # to import it would raise\n"
-        "import keras, numpy as np\n"
+        "import sys; sys.modules['mednb'] = None; import keras, numpy as np\n"
         "m = keras.saving.load_model('model.keras')\n"
         "np.save('p.npy', m.predict(np.load('x.npy'), verbose=0))"
     )
