@@ -201,7 +201,7 @@ class _Run(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         done, epochs, history = epoch + 1, self.params["epochs"], self.history
-        if not np.isfinite(logs["loss"]) or np.isnan(logs.get("val_loss", 0)):
+        if not np.isfinite(float(logs["loss"])) or np.isnan(float(logs.get("val_loss", 0))):
             rate = f"The learning rate is {float(self.net.optimizer.learning_rate):g}: try a tenth."
             raise DivergedError(f"Expected a finite loss. Received: {logs} in epoch {done}. {rate}")
         for name in sorted(logs, key=lambda n: (n.startswith("val_"), not n.endswith("loss"))):

@@ -12,9 +12,6 @@ from mednb.errors import DataError
 from mednb.models.gan import conditional_gan
 from mednb.types import Split
 
-# Keras 3.15 hands arrays over in a way that NumPy 2 deprecates (JAX, PyTorch).
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 def split(n, *, level=0, name="patient", size=12):
     """Images whose first pixel says which they are."""

@@ -10,9 +10,6 @@ from mednb.errors import DataError, LeakageError, ShapeError, UnknownNameError
 from mednb.models import rnn
 from mednb.types import Clip, Split
 
-# Keras 3.15 hands arrays over in a way that NumPy 2 deprecates (JAX, PyTorch).
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 T, H, W, F = 7, 16, 24, 5
 
 

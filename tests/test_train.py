@@ -12,11 +12,7 @@ from mednb import train
 from mednb.errors import DataError, LeakageError, UnknownNameError
 from mednb.types import Split
 
-# Keras 3.15 hands arrays over in a way that NumPy 2 deprecates (JAX, PyTorch).
-pytestmark = [
-    pytest.mark.backend,
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-]
+pytestmark = pytest.mark.backend
 SHAPE = (5, 6, 1)
 
 

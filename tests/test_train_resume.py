@@ -19,11 +19,7 @@ from mednb import train
 from mednb.errors import DataError
 from mednb.types import Split
 
-pytestmark = [
-    pytest.mark.backend,
-    # Keras 3.15 hands arrays over in a way that NumPy 2 deprecates (JAX, PyTorch).
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-]
+pytestmark = pytest.mark.backend
 EPOCHS = 4
 
 

@@ -13,9 +13,6 @@ from mednb.errors import ShapeError
 from mednb.models import cnn
 from mednb.types import Split
 
-# Keras 3.15 hands arrays over in a way that NumPy 2 deprecates (JAX, PyTorch).
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 def images(n, shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (n, *shape)).astype(np.uint8)
