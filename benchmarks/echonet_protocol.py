@@ -128,6 +128,7 @@ def run(
         seed=seed,
         x="clips",
         y="ef",
+        keep="best",
         resume=resume,
     )
     seconds = time.perf_counter() - start
