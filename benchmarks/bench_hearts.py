@@ -6,6 +6,7 @@ frames of moving tissue look like those of PyMUST (``simus``, one diverging wave
 only each by itself but also in what changes from one to the next?
 """
 
+import os
 import sys
 from dataclasses import replace
 from statistics import median
@@ -17,7 +18,7 @@ from table import record
 
 from mednb.simulate import hearts
 from mednb.simulate import ultrasound as us
-from mednb.simulate.hearts import SECONDS, cores, draw, film
+from mednb.simulate.hearts import SECONDS, draw, film
 from mednb.simulate.ultrasound import SCANNERS
 
 try:
@@ -199,7 +200,7 @@ def main() -> None:
         },
         blank
         | {
-            "what": f"mednb hearts(), the same, {cores()} threads",
+            "what": f"mednb hearts(), the same, {os.cpu_count()} threads",
             "frames/s": f"{32 / many[0]:.0f}",
             "clips/s": f"{1 / many[0]:.1f}",
             "CPU ms a clip": f"{1000 * many[1]:.0f}",

@@ -22,12 +22,14 @@ from typing import Any
 
 import keras
 import numpy as np
+from skimage.data import shepp_logan_phantom
+from skimage.transform import resize_local_mean
 from table import record
 
 import mednb
 from mednb import data, reconstruction, simulate
 from mednb.metrics.intervals import Estimate
-from mednb.simulate.mri import Measured, measure, shepp_logan
+from mednb.simulate.mri import Measured, measure
 from mednb.types import Split
 
 RESULT = Path(__file__).with_name("reconstruction.json")
@@ -226,7 +228,9 @@ def stress(name: str, heads: Split, *, seed: int) -> tuple[Measured, Any]:
     if name == "blocks":
         images = reconstruction.blocks(40, seed=seed)
     elif name == "Shepp-Logan":
-        images = np.repeat(shepp_logan(heads.images.shape[1])[None], 40, axis=0)
+        size = heads.images.shape[1:3]
+        white = 255 * np.clip(resize_local_mean(shepp_logan_phantom(), size), 0, 1)
+        images = np.repeat(np.rint(white).astype(np.uint8)[None], 40, axis=0)
     if images is not heads.images:
         groups = np.array([f"{name}-{i:03d}" for i in range(len(images))])
     return measure(images, acceleration=acceleration, seed=seed, sigma=sigma), groups

@@ -100,7 +100,7 @@ def main() -> None:
     point = np.array([12.0]), np.array([0.0]), np.array([1.0])
     fwhm = {}
     for name, iq in (("pymust", peer.image(*point)[0]), ("mednb", ours(*point))):
-        E = us.envelope(iq)
+        E = np.abs(iq)
         i, j = np.unravel_index(E.argmax(), E.shape)
         fwhm[name] = f"{width(E[:, j], g.dr):.2f} x {width(E[i], g.du):.2f}"
 
@@ -108,9 +108,9 @@ def main() -> None:
     keep = r > TOP_MM
     r, u, a = r[keep], u[keep], a[keep]
     iq, t_peer = peer.image(r, u, a)
-    theirs = us.envelope(iq)
+    theirs = np.abs(iq)
     t_ours = seconds(lambda: ours(r, u, a), 51)
-    mine = us.envelope(ours(r, u, a))
+    mine = np.abs(ours(r, u, a))
     # Away from the edges of the scatterer cloud, and where the image is.
     rows = (g.r > TOP_MM + 1) & (g.r < SCANNER.depth_mm - 1)
     cols = np.abs(g.u) < SCANNER.width_mm / 2 - 0.5

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import ceil, cos, log, pi, sin, sqrt
+from math import ceil, cos, pi, sin, sqrt
 from types import SimpleNamespace
 from typing import Any
 
@@ -273,10 +273,8 @@ def hearts(
     clips = np.empty((n, frames, size, size, 1), np.uint8)
     masks = np.empty((n, frames, size, size), np.uint8)
     moved = np.empty((n, frames, size, size, 2), np.float32) if displacement else None
-    volume = np.empty((n, frames))
     which = np.array([int(generator(seed, i, 2).random() * len(names)) for i in range(n)])
-    truth = np.empty((n, 8))
-    steps = np.empty((n, 2), np.int64)
+    truth: list[dict[str, Any]] = [{}] * n
 
     def make(i: int) -> None:
         heart = draw(
@@ -292,41 +290,38 @@ def hearts(
         x, z = us.pixel_centres(probe, size)
         clips[i, ..., 0] = _film(probe, heart, t, rng, size)
         masks[i] = heart.masks(x, z, t) * us.visible(probe, size)
-        V = volume[i] = heart.motion(t).volume
+        V = heart.motion(t).volume
         ed, es = _cycle(V, t, heart.rhythm)
-        steps[i] = ed, es
         if moved is not None:
             moved[i] = heart.displacement(x, z, t, since=float(t[ed]))
         v = heart.ventricle
-        RR = np.diff(heart.rhythm.start)
-        truth[i] = (
-            100 * (V[ed] - V[es]) / V[ed],
-            V[ed],
-            V[es],
-            float(z[1, 0] - z[0, 0]),
-            60 / RR.mean(),
-            v.wall,
-            1000 * v.lag,
-            max(v.weak[0][0], v.weak[1][0]),
-        )
+        truth[i] = {
+            "ef": 100 * (V[ed] - V[es]) / V[ed],
+            "edv": V[ed],
+            "esv": V[es],
+            "spacing_mm": float(z[1, 0] - z[0, 0]),
+            "heart_rate": 60 / np.diff(heart.rhythm.start).mean(),
+            "wall_mm": v.wall,
+            "lag_ms": 1000 * v.lag,
+            "regional": max(v.weak[0][0], v.weak[1][0]),
+            "volume": V,
+            "ed_step": ed,
+            "es_step": es,
+            "seconds_per_step": dt,
+        }
 
-    each(make, n, workers=workers, progress=progress)
-    columns = ("ef", "edv", "esv", "spacing_mm", "heart_rate")
-    more = ("wall_mm", "lag_ms", "regional")
-    targets: dict[str, NDArray[Any]] = {
-        name: truth[:, c].copy() for c, name in enumerate((*columns, *more))
-    }
-    targets |= {
-        "volume": volume,
-        "ed_step": steps[:, 0].copy(),
-        "es_step": steps[:, 1].copy(),
-        "seconds_per_step": np.full(n, dt),
-        "scanner": np.array(names)[which],
-    }
+    # NumPy, SciPy and OpenCV let go of the interpreter while they calculate, so threads share the
+    # cores; processes would not work everywhere (Jupyter on Windows, after TensorFlow has started).
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        for done, _ in enumerate(pool.map(make, range(n)), start=1):
+            if progress is not None:
+                progress(done, n)
+    targets = {name: np.array([case[name] for case in truth]) for name in truth[0]}
+    targets["scanner"] = np.array(names)[which]
     if moved is not None:
         targets["displacement"] = moved
     return Split(
-        images=clips[np.arange(n), steps[:, 0]],
+        images=clips[np.arange(n), targets["ed_step"]],
         labels=(targets["ef"] < 50).astype(np.int64),
         groups=np.array([f"heart-{seed}-{i:05d}" for i in range(n)]),
         masks=masks,
@@ -474,7 +469,7 @@ def _film(
     r, u, X, Z = r[solid], u[solid], X[solid], Z[solid]
     a = a[solid] * us.amplitude(level[solid])
     moving = v.outside(X, Z) < v.reach
-    still = spread(scanner, r[~moving], u[~moving], a[~moving])
+    still = us.spread(scanner, r[~moving], u[~moving], a[~moving])
     haze = us.amplitude(look.haze) * np.exp(-g.r / look.haze_mm)[:, None] + us.amplitude(
         look.clutter
     )
@@ -484,9 +479,7 @@ def _film(
     X, Z = heart.to_heart(g.r[:, None] * np.sin(g.u), g.r[:, None] * np.cos(g.u))
     # Blood fills the chambers; in the walls it lies far below their own echoes.
     blood = us.amplitude(look.blood) * (v.outside(X, Z) == 0) * gain
-    noise = us.tgc(scanner, alpha=us.ALPHA["soft tissue"] + look.tgc) * us.amplitude(
-        scanner.noise_db
-    )
+    noise = us.tgc(scanner, alpha=us.ALPHA + look.tgc) * us.amplitude(scanner.noise_db)
     flow = np.sqrt(blood**2 + noise**2)
 
     a = a[moving]
@@ -520,74 +513,14 @@ _ANGLES = np.arange(256) * (2 * pi / 256)
 _PHASES = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])
 
 
-def spread(scanner: Scanner, r: Real, u: Real, a: Real) -> Real:
-    """Return scatterers on the grid, before the blur: :func:`ultrasound.splat` by counting.
-
-    Parameters
-    ----------
-    scanner
-        The probe.
-    r, u, a
-        ``(K,)`` beam coordinates (mm; mm or rad) and amplitudes. Points outside are left out.
-
-    Returns
-    -------
-    ndarray
-        ``(2, R, U)``: real and imaginary part. ``np.bincount`` adds faster than ``np.add.at``.
-    """
-    g = us.grid(scanner)
-    n_r, n_u = g.shape
-    p, q = r * (1 / g.dr), (u - g.u[0]) * (1 / g.du)
-    inside = (p >= 0) & (p < n_r - 1) & (q >= 0) & (q < n_u - 1)
-    if not inside.all():
-        p, q, r, a = p[inside], q[inside], r[inside], a[inside]
-    weight = us.phasor(scanner, r)
-    i, j = p.astype(np.intp), q.astype(np.intp)
-    p -= i
-    q -= j
-    i *= n_u
-    i += j
-    corners = np.empty((4, len(p)))
-    at = np.empty((4, len(p)), np.intp)
-    low = a * p
-    np.multiply(low, q, out=corners[3])
-    np.subtract(low, corners[3], out=corners[2])
-    np.subtract(a, low, out=low)
-    np.multiply(low, q, out=corners[1])
-    np.subtract(low, corners[1], out=corners[0])
-    for row, step in zip(at, (0, 1, n_u, n_u + 1), strict=True):
-        np.add(i, step, out=row)
-    out = np.empty((2, *g.shape))
-    for plane, part in zip(out, (weight.real, weight.imag), strict=True):
-        sums = np.bincount(at.ravel(), (corners * part).ravel(), minlength=n_r * n_u)
-        plane[...] = sums.reshape(g.shape)
-    return out
-
-
-@lru_cache(maxsize=32)
-def _blur(scanner: Scanner) -> tuple[Real, Real, float]:
-    """Return the kernels along r and u, and the power of unit white noise that passes them."""
-    k_r, k_u = (us.blur_kernel(s) for s in us.psf_sigma(scanner))
-    return k_r, k_u, float(np.sum(k_r**2) * np.sum(k_u**2))
-
-
-def receive(scanner: Scanner, field: Real) -> Real:
-    """Return ``(2, R, U)`` after the point-spread function, from the same before it."""
-    k_r, k_u, _ = _blur(scanner)
-    out = np.empty_like(field)
-    for plane, seen in zip(field, out, strict=True):
-        cv2.sepFilter2D(plane, cv2.CV_64F, k_u, k_r, dst=seen, borderType=cv2.BORDER_CONSTANT)
-    return out
-
-
 def unit_noise(scanner: Scanner, rng: np.random.Generator) -> Real:
-    """Draw white noise ``(2, R, U)`` whose mean square is 1 once it has passed :func:`receive`.
+    """Draw white noise ``(2, R, U)`` whose mean square is 1 once it is blurred.
 
     A random phase at every grid point, so nine scatterers in every resolution cell: after the blur
     as good as Gaussian, and ten times as fast to draw.
     """
     phase = rng.integers(0, 256, us.grid(scanner).shape, dtype=np.uint8)
-    table = _PHASES / sqrt(_blur(scanner)[2])
+    table = _PHASES / sqrt(us.blur_kernel(scanner)[1])
     return np.stack([cv2.LUT(phase, part[None]) for part in table])
 
 
@@ -631,7 +564,7 @@ def film(
     a = np.broadcast_to(a, r.shape)
     out = np.empty((len(r), *us.grid(scanner).shape))
     for t in range(len(r)):
-        field = spread(scanner, r[t], u[t], a[t])
+        field = us.spread(scanner, r[t], u[t], a[t])
         field *= gain
         if still is not None:
             field += still
@@ -639,7 +572,7 @@ def film(
             white = unit_noise(scanner, rng)
             white *= flow
             field += white
-        real, imaginary = receive(scanner, field)
+        real, imaginary = us.receive(scanner, field)
         np.multiply(real, real, out=out[t])
         imaginary *= imaginary
         out[t] += imaginary
@@ -654,14 +587,12 @@ def screen_matrix(scanner: Scanner, size: int) -> csr_array:
     grid points, every pixel the mean of its fine points, as in :func:`ultrasound.scan_convert`.
     """
     g = us.grid(scanner)
-    n_r, n_u = g.shape
+    n_u = len(g.u)
     factor = ceil(us.side_mm(scanner) / size / g.dr)
     fine = size * factor
-    x, z = np.broadcast_arrays(*us.pixel_centres(scanner, fine))
-    r, u = us.to_beam(scanner, x, z)
+    p, q, seen = us.places(scanner, fine)
+    p, q = p[seen], q[seen]
     row, column = np.mgrid[:fine, :fine] // factor
-    seen = (r <= scanner.depth_mm) & (np.abs(u) <= scanner.span / 2)
-    p, q = r[seen] / g.dr, (u[seen] - g.u[0]) / g.du
     i, j = p.astype(np.intp), q.astype(np.intp)
     p, q = p - i, q - j
     pixel = (row * size + column)[seen]
@@ -669,7 +600,7 @@ def screen_matrix(scanner: Scanner, size: int) -> csr_array:
     points = [i * n_u + j + step for step in (0, 1, n_u, n_u + 1)]
     data = np.concatenate(weights) / factor**2
     index = np.tile(pixel, 4), np.concatenate(points)
-    return csr_array((data, index), shape=(size * size, n_r * n_u))
+    return csr_array((data, index), shape=(size * size, len(g.r) * n_u))
 
 
 def film_to_screen(
@@ -693,55 +624,10 @@ def film_to_screen(
     ndarray
         ``(T, size, size)`` uint8.
     """
-    DR = scanner.dynamic_range_db
-    white = us.reference(scanner, gain_db=gain_db) ** 2
-    grey = np.maximum(power.reshape(len(power), -1), white * 10 ** (-DR / 10))
-    np.log(grey, out=grey)
-    grey -= log(white)
-    grey *= 10 / log(10) * 255 / DR
-    grey += 255
-    np.minimum(grey, 255, out=grey)
+    E, white = np.sqrt(power.reshape(len(power), -1)), us.reference(scanner, gain_db=gain_db)
+    grey = us.log_compress(E, reference=white, dynamic_range_db=scanner.dynamic_range_db)
     picture = (screen_matrix(scanner, size) @ np.ascontiguousarray(grey.T)).T
     return np.ascontiguousarray(np.rint(picture), np.uint8).reshape(len(power), size, size)
-
-
-# --- many clips at once ------------------------------------------------------------------------
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def each(
-    make: Callable[[int], None],
-    n: int,
-    *,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> None:
-    """Call ``make(0) .. make(n - 1)``, several at a time.
-
-    NumPy, SciPy and OpenCV let go of the interpreter while they calculate, so threads share the
-    cores; processes would not work everywhere (Jupyter on Windows, after TensorFlow has started).
-
-    Parameters
-    ----------
-    make
-        Writes its own part of the result and reads nothing that another call writes.
-    n
-        How many calls.
-    workers
-        Threads; None takes one for each core.
-    progress
-        Told, in this thread, after each call.
-    """
-    with ThreadPoolExecutor(workers or cores(), thread_name_prefix="mednb-simulate") as pool:
-        for done, _ in enumerate(pool.map(make, range(n)), start=1):
-            if progress is not None:
-                progress(done, n)
 
 
 # --- another modality --------------------------------------------------------------------------

@@ -6,10 +6,10 @@ one irregular, taller, spiculated, with a shadow. The distributions overlap on p
 examinations are alike: gain, depth compensation and contact with the skin differ between images.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from math import ceil, cos, pi, sin
+from math import ceil, cos, inf, pi, sin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -369,28 +369,47 @@ def _tissue_db(p: Phantom, x: Real, z: Real) -> Real:
 
 
 def _image(scanner: Scanner, p: Phantom, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
-    g = us.grid(scanner)
-    x, z = g.u[None, :], g.r[:, None]
+    """Return what one examination shows; no two have the same settings."""
     gain_db, tgc_error = between(rng, -4, 4), between(rng, -0.35, 0.35)
     lost_db, width_mm = between(rng, 0, 18), between(rng, 6, 20)
     side = -1 if rng.random() < 0.5 else 1
+
+    def edge_db(u: Real) -> Real:
+        """Of a probe held askew one edge has poor contact with the skin: its lines are darker."""
+        away = us.grid(scanner).u[-1] - side * u
+        return np.asarray(lost_db * np.clip(1 - away / width_mm, 0, 1))
+
+    return _seen(scanner, p, rng, size, gain_db, tgc_error, edge_db, rim_mm=_RIM_MM)
+
+
+def _seen(
+    scanner: Scanner,
+    p: Phantom,
+    rng: np.random.Generator,
+    size: int,
+    gain_db: float,
+    tgc_error: float = 0.0,
+    edge_db: Callable[[Real], Real] | None = None,
+    rim_mm: float = inf,
+) -> NDArray[np.uint8]:
+    """Return a phantom on the screen: scatterers and noise come from ``rng``, all else is given."""
+    g = us.grid(scanner)
+    x, z = g.u[None, :], g.r[:, None]
     r, u, a = us.draw_scatterers(scanner, rng)
     noise = us.noise(scanner, rng)
-    i = np.rint(r / g.dr).astype(np.intp)
-    i *= g.shape[1]
+    i = np.rint(r / g.dr).astype(np.intp) * g.shape[1]
     i += np.rint((u - g.u[0]) / g.du).astype(np.intp)
     db = _tissue_db(p, x, z).ravel()[i]
-    # A probe held askew: one edge has poor contact with the skin, and its lines are darker.
-    db -= lost_db * np.clip(1 - (g.u[-1] - side * u) / width_mm, 0, 1)
+    if edge_db is not None:
+        db -= edge_db(u)
     if p.lesion is not None:
-        inside = p.lesion.contains(x, z)
-        delta_alpha = p.lesion.delta_alpha * inside.astype(np.float64)
+        delta_alpha = p.lesion.delta_alpha * p.lesion.contains(x, z).astype(np.float64)
         db -= us.extra_loss_db(scanner, delta_alpha).ravel()[i]
-        reach = p.lesion.reach + _RIM_MM
+        reach = p.lesion.reach + rim_mm
         near = np.flatnonzero((u - p.lesion.x) ** 2 + (r - p.lesion.z) ** 2 < reach**2)
         # Not from the grid: the outline the speckle shows is the outline the mask has.
         db[near] += p.lesion.echo_db(u[near], r[near])
-    alpha = us.ALPHA["soft tissue"]
+    alpha = us.ALPHA
     iq = us.image_iq(scanner, r, u, a, alpha=alpha + p.delta_alpha, loss_db=-db, noise=noise)
     return us.to_screen(iq, scanner, size=size, gain_db=gain_db, tgc_alpha=alpha + tgc_error)
 
@@ -446,9 +465,7 @@ def looks(
         if phantom.lesion is not None:
             masks[i] = phantom.lesion.contains(x, z)
         for j in range(count):
-            clips[i, j, ..., 0] = _look_image(
-                probe, phantom, generator(seed, i, 1 + j, 2), size, gain_db
-            )
+            clips[i, j, ..., 0] = _seen(probe, phantom, generator(seed, i, 1 + j, 2), size, gain_db)
     return Split(
         images=clips[:, 0].copy(),
         labels=np.array([0 if p.lesion is None else p.lesion.label for p in phantoms], np.int64),
@@ -456,22 +473,3 @@ def looks(
         masks=masks,
         clips=clips,
     )
-
-
-def _look_image(
-    scanner: Scanner, p: Phantom, rng: np.random.Generator, size: int, gain_db: float
-) -> NDArray[np.uint8]:
-    """Return one look: scatterers and receiver noise come from ``rng``, all else from ``p``."""
-    g = us.grid(scanner)
-    r, u, a = us.draw_scatterers(scanner, rng)
-    noise = us.noise(scanner, rng)
-    i = np.rint(r / g.dr).astype(np.intp) * g.shape[1]
-    i += np.rint((u - g.u[0]) / g.du).astype(np.intp)
-    db = _tissue_db(p, g.u[None, :], g.r[:, None]).ravel()[i]
-    if p.lesion is not None:
-        inside = p.lesion.contains(g.u[None, :], g.r[:, None]).astype(np.float64)
-        db -= us.extra_loss_db(scanner, p.lesion.delta_alpha * inside).ravel()[i]
-        db += p.lesion.echo_db(u, r)
-    alpha = us.ALPHA["soft tissue"]
-    iq = us.image_iq(scanner, r, u, a, alpha=alpha + p.delta_alpha, loss_db=-db, noise=noise)
-    return us.to_screen(iq, scanner, size=size, gain_db=gain_db, tgc_alpha=alpha)

@@ -138,32 +138,6 @@ def plant(split: Split, *, seed: int, radius_mm: float, contrast: float) -> Spli
     return _planted(split, seed=seed, radius=radius_mm * same, contrast=contrast * same, aspect=1.0)
 
 
-def shepp_logan(size: int = 64) -> NDArray[np.uint8]:
-    """Return the modified Shepp-Logan phantom, scikit-image's, averaged to ``size`` pixels.
-
-    Piecewise constant, without a coil's shading: what total variation was made for.
-
-    Parameters
-    ----------
-    size
-        Side in pixels, at most 400.
-
-    Returns
-    -------
-    ndarray
-        ``(size, size)`` uint8; white is 255.
-
-    References
-    ----------
-    Shepp and Logan, IEEE Trans Nucl Sci 21:21-43 (1974), with the contrasts of Toft (1996).
-    """
-    from skimage.data import shepp_logan_phantom
-    from skimage.transform import resize_local_mean
-
-    small = resize_local_mean(shepp_logan_phantom(), (size, size))
-    return np.asarray(np.rint(255 * np.clip(small, 0, 1)), np.uint8)
-
-
 def _planted(split: Split, *, seed: int, radius: Real, contrast: Real, aspect: float) -> Split:
     """Return ``split`` with a lesion where ``radius`` (N,) is a number; aspect: the flattest."""
     from scipy.ndimage import distance_transform_edt
@@ -463,13 +437,12 @@ def adjoint(y: ArrayLike, mask: ArrayLike) -> Complex:
     return ifft2c(np.asarray(y) * np.asarray(mask, np.bool_)[..., None, :])
 
 
-def column_mask(
-    width: int, acceleration: int, *, seed: int, case: int = 0, centre: float | None = None
-) -> Mask:
+def column_mask(width: int, acceleration: int, *, seed: int, case: int = 0) -> Mask:
     """Return which columns are measured: the middle always, each other one at random.
 
-    The convention of fastMRI: ``low = round(W c)`` columns in the middle, every other one with
-    probability ``p = (W / R - low) / (W - low)``, so that W / R are *expected* in all.
+    The convention of fastMRI: ``low = round(W c)`` columns in the middle, with c from
+    :data:`CENTRE_FRACTIONS`, every other one with probability ``p = (W / R - low) / (W - low)``, so
+    that W / R are *expected* in all.
 
     Parameters
     ----------
@@ -479,8 +452,6 @@ def column_mask(
         R, at least 1; 1 measures all.
     seed, case
         Of the draw; every case has a mask of its own.
-    centre
-        c in 0..1, share of columns that is always measured; default: :data:`CENTRE_FRACTIONS`.
 
     Returns
     -------
@@ -498,13 +469,12 @@ def column_mask(
     """
     if acceleration == 1:
         return np.ones(width, np.bool_)
-    c = CENTRE_FRACTIONS.get(acceleration) if centre is None else centre
-    if c is None:
+    if acceleration not in CENTRE_FRACTIONS:
         raise DataError(
             f"Expected acceleration 1 or one of {sorted(CENTRE_FRACTIONS)}, whose central share is "
-            f"agreed on. Received: {acceleration}. Give centre= for another."
+            f"agreed on. Received: {acceleration}."
         )
-    low = round(width * c)
+    low = round(width * CENTRE_FRACTIONS[acceleration])
     p = (width / acceleration - low) / (width - low)
     mask = np.asarray(generator(seed, case, acceleration).random(width) < p)
     start = (width - low + 1) // 2
@@ -536,21 +506,7 @@ def smooth_phase(
     """Return ``exp(i phi)``: the phase that field and coil give every pixel, which is never 0.
 
     phi is a random polynomial of second order in the coordinates, scaled to a range of
-    -``most``..``most`` radians.
-
-    Parameters
-    ----------
-    height, width
-        Size in pixels.
-    seed, case
-        Of the draw.
-    most
-        Largest |phi| in radians; 0 gives a real image.
-
-    Returns
-    -------
-    ndarray
-        ``(height, width)`` complex128, of magnitude 1.
+    -``most``..``most`` radians. ``(height, width)`` complex128, of magnitude 1.
     """
     rng = generator(seed, case, 1)
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
@@ -560,13 +516,12 @@ def smooth_phase(
 
 
 def measure(
-    images: ArrayLike,
+    images: NDArray[np.uint8],
     *,
     acceleration: int,
     seed: int,
     sigma: float = 0.01,
     phase: float = 1.5,
-    masks: ArrayLike | None = None,
 ) -> Measured:
     """Measure objects: give them a phase, transform, add complex noise, keep some lines.
 
@@ -586,8 +541,6 @@ def measure(
         F is unitary: it is the same in k-space and in the image.
     phase
         Largest phase, radians, see :func:`smooth_phase`.
-    masks
-        ``(W,)`` or ``(N, W)`` instead of random ones.
 
     Returns
     -------
@@ -599,19 +552,14 @@ def measure(
     DataError
         When the images are not uint8.
     """
-    pixels = np.asarray(images)
-    if pixels.ndim == 4 and pixels.shape[-1] == 1:
-        pixels = pixels[..., 0]
+    pixels = images[..., 0] if images.ndim == 4 else images
     if pixels.dtype != np.uint8:
         raise DataError(f"Expected images of uint8, 0..255. Received: {pixels.dtype}.")
     n, height, width = pixels.shape
-    if masks is None:
-        chosen = np.stack([column_mask(width, acceleration, seed=seed, case=i) for i in range(n)])
-    else:
-        chosen = np.broadcast_to(np.asarray(masks, np.bool_), (n, width)).copy()
+    mask = np.stack([column_mask(width, acceleration, seed=seed, case=i) for i in range(n)])
     kspace = np.empty((n, height, width), np.complex64)
     for i in range(n):
         x = pixels[i] / 255 * smooth_phase(height, width, seed=seed, case=i, most=phase)
         noise = generator(seed, i, 0).normal(scale=sigma, size=(2, height, width))
-        kspace[i] = (fft2c(x) + noise[0] + 1j * noise[1]) * chosen[i]
-    return Measured(kspace, chosen, (pixels / 255).astype(np.float32), sigma)
+        kspace[i] = (fft2c(x) + noise[0] + 1j * noise[1]) * mask[i]
+    return Measured(kspace, mask, (pixels / 255).astype(np.float32), sigma)

@@ -7,11 +7,10 @@ the phase of each scatterer is kept exact (Storve and Torp, IEEE TUFFC 2017), so
 may move by fractions of a grid step. Linear scattering, one speed of sound, no reverberation.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import ceil, log, pi, radians, sqrt
-from types import MappingProxyType
+from math import ceil, log, pi, radians, sin, sqrt
 from typing import Literal
 
 import cv2
@@ -181,17 +180,10 @@ SCANNERS: dict[str, Scanner] = {
 }  # fmt: skip
 
 
-def get(name: str, *, among: Iterable[str] | None = None) -> Scanner:
-    """Return the scanner called ``name``.
-
-    Raises
-    ------
-    UnknownNameError
-        When there is no such scanner (or none among those allowed).
-    """
-    options = tuple(SCANNERS if among is None else among)
-    if name not in options:
-        raise UnknownNameError("scanner", name, options)
+def get(name: str, *, among: Iterable[str]) -> Scanner:
+    """Return the scanner called ``name``, which has to be ``among`` those that fit."""
+    if name not in among:
+        raise UnknownNameError("scanner", name, among)
     return SCANNERS[name]
 
 
@@ -199,8 +191,8 @@ def get(name: str, *, among: Iterable[str] | None = None) -> Scanner:
 
 Complex = NDArray[np.complex128]
 
-#: Attenuation coefficients, dB/cm/MHz, one way.
-ALPHA: Mapping[str, float] = MappingProxyType({"soft tissue": 0.5, "blood": 0.2})
+#: Attenuation coefficient of soft tissue, dB/cm/MHz, one way.
+ALPHA = 0.5
 
 #: FWHM = 2 sqrt(2 ln 2) sigma for a Gaussian.
 FWHM_PER_SIGMA = 2 * sqrt(2 * log(2))
@@ -208,10 +200,6 @@ FWHM_PER_SIGMA = 2 * sqrt(2 * log(2))
 
 #: exp(-j 2 pi k / 1024)
 _CIRCLE = np.exp(-2j * pi * np.arange(1024) / 1024)
-
-#: Scatterers handled at a time: the arrays of one block stay in the processor's cache, which is
-#: two to three times faster than all at once.
-_BLOCK = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -346,7 +334,7 @@ def amplitude(level_db: ArrayLike) -> Real:
     return np.asarray(np.exp((log(10) / 20) * np.asarray(level_db)))
 
 
-def round_trip_loss_db(scanner: Scanner, r: Real, *, alpha: float = ALPHA["soft tissue"]) -> Real:
+def round_trip_loss_db(scanner: Scanner, r: Real, *, alpha: float = ALPHA) -> Real:
     """Return the loss there and back in a uniform medium: 2 alpha f0 r, in dB.
 
     Parameters
@@ -386,58 +374,76 @@ def extra_loss_db(scanner: Scanner, delta_alpha: Real) -> Real:
     return loss
 
 
-def splat(out: Complex, g: Grid, r: Real, u: Real, weight: Complex) -> None:
-    """Add scatterers to a grid, each shared among its four neighbours (bilinear weights).
+def spread(scanner: Scanner, r: Real, u: Real, a: Real) -> Real:
+    """Return scatterers on the grid, before the blur.
+
+    Each is shared among its four neighbours (bilinear weights).
 
     Parameters
     ----------
-    out
-        ``(R, U)`` complex, changed in place: its sum grows by that of the weights inside.
-    g
-        The beam-space grid.
-    r, u
-        ``(K,)`` positions. Those outside the grid are left out.
-    weight
-        ``(K,)`` complex amplitudes.
+    scanner
+        The probe.
+    r, u, a
+        ``(K,)`` beam coordinates (mm; mm or rad) and amplitudes. Points outside are left out.
+
+    Returns
+    -------
+    ndarray
+        ``(2, R, U)``: real and imaginary part. ``np.bincount`` adds faster than ``np.add.at``.
     """
+    g = grid(scanner)
     n_r, n_u = g.shape
-    p, q = r / g.dr, (u - g.u[0]) / g.du
+    p, q = r * (1 / g.dr), (u - g.u[0]) * (1 / g.du)
     inside = (p >= 0) & (p < n_r - 1) & (q >= 0) & (q < n_u - 1)
     if not inside.all():
-        p, q, weight = p[inside], q[inside], weight[inside]
+        p, q, r, a = p[inside], q[inside], r[inside], a[inside]
+    weight = phasor(scanner, r)
     i, j = p.astype(np.intp), q.astype(np.intp)
     p -= i
     q -= j
     i *= n_u
     i += j
-    # The last row and column have no lower or right neighbour, which `inside` respects.
-    flat = out.reshape(-1)
-    low = weight * p
-    high = weight - low
-    for step, row in ((0, high), (n_u, low)):
-        right = row * q
-        np.add.at(flat, i + step, row - right)
-        np.add.at(flat, i + (step + 1), right)
+    corners = np.empty((4, len(p)))
+    at = np.empty((4, len(p)), np.intp)
+    low = a * p
+    np.multiply(low, q, out=corners[3])
+    np.subtract(low, corners[3], out=corners[2])
+    np.subtract(a, low, out=low)
+    np.multiply(low, q, out=corners[1])
+    np.subtract(low, corners[1], out=corners[0])
+    for row, step in zip(at, (0, 1, n_u, n_u + 1), strict=True):
+        np.add(i, step, out=row)
+    out = np.empty((2, *g.shape))
+    for plane, part in zip(out, (weight.real, weight.imag), strict=True):
+        sums = np.bincount(at.ravel(), (corners * part).ravel(), minlength=n_r * n_u)
+        plane[...] = sums.reshape(g.shape)
+    return out
 
 
-def psf_sigma(scanner: Scanner) -> tuple[float, float]:
-    """Return the standard deviations of the blur, in grid steps, along r and u.
+@lru_cache(maxsize=32)
+def blur_kernel(scanner: Scanner) -> tuple[Real, float]:
+    """Return the blur along either axis, and the power of unit white noise that passes both.
 
-    The bilinear splat is itself a blur. Averaged over positions its variance is 1/6 step^2,
-    which is taken off here so that splat and blur together have the FWHM of the formulas.
+    A Gaussian whose peak is 1 once :func:`spread` has spread a scatterer. That spreading is itself
+    a blur, whose variance, averaged over positions, is 1/6 step^2; it is taken off here so that
+    both together have the FWHM of the formulas.
     """
-    sigma = scanner.samples / FWHM_PER_SIGMA
-    corrected = sqrt(sigma**2 - 1 / 6)
-    return corrected, corrected
-
-
-@lru_cache(maxsize=16)
-def blur_kernel(sigma: float) -> Real:
-    """Return a Gaussian whose peak is 1 once the splat has spread a scatterer."""
+    wanted = scanner.samples / FWHM_PER_SIGMA
+    sigma = sqrt(wanted**2 - 1 / 6)
     k = np.arange(-ceil(4 * sigma), ceil(4 * sigma) + 1)
     g = np.exp(-0.5 * (k / sigma) ** 2)
     # Sum preserved: a Gaussian of the uncorrected sigma and peak 1 has sum sigma sqrt(2 pi).
-    return np.asarray(g * (sqrt(2 * pi * (sigma**2 + 1 / 6)) / g.sum()))
+    kernel = np.asarray(g * (sqrt(2 * pi * (sigma**2 + 1 / 6)) / g.sum()))
+    return kernel, float(np.sum(kernel**2)) ** 2
+
+
+def receive(scanner: Scanner, field: Real) -> Real:
+    """Return ``(2, R, U)`` after the point-spread function, from the same before it."""
+    kernel, _ = blur_kernel(scanner)
+    out = np.empty_like(field)
+    for plane, seen in zip(field, out, strict=True):
+        cv2.sepFilter2D(plane, cv2.CV_64F, kernel, kernel, dst=seen, borderType=cv2.BORDER_CONSTANT)
+    return out
 
 
 def image_iq(
@@ -446,9 +452,9 @@ def image_iq(
     u: Real,
     a: Real,
     *,
-    alpha: float = ALPHA["soft tissue"],
-    loss_db: Real | None = None,
-    noise: Complex | None = None,
+    alpha: float = ALPHA,
+    loss_db: Real | float = 0.0,
+    noise: Real | float = 0.0,
 ) -> Complex:
     """Return the baseband echo signal of point scatterers, before time-gain compensation.
 
@@ -463,66 +469,37 @@ def image_iq(
     alpha
         Attenuation coefficient of the medium, dB/cm/MHz, one way.
     loss_db
-        ``(K,)`` further round-trip loss of each scatterer, dB, or None.
+        ``(K,)`` further round-trip loss of each scatterer, dB.
     noise
-        ``(R, U)`` receiver noise from :func:`noise`, or None. It passes the same receive filter
-        as the echoes but is not attenuated.
+        ``(2, R, U)`` receiver noise from :func:`noise`. It passes the same receive filter as the
+        echoes but is not attenuated.
 
     Returns
     -------
     ndarray
         ``(R, U)`` complex128 on :func:`grid`. A lone unattenuated scatterer has peak modulus a
-        (the splat makes it up to 11 % more on a grid point, less between).
+        (spreading makes it up to 11 % more on a grid point, less between).
     """
-    g = grid(scanner)
-    iq = np.zeros(g.shape, np.complex128) if noise is None else noise.copy()
-    for start in range(0, len(r), _BLOCK):
-        k = slice(start, start + _BLOCK)
-        loss = round_trip_loss_db(scanner, r[k], alpha=alpha)
-        if loss_db is not None:
-            loss += loss_db[k]
-        weight = phasor(scanner, r[k])
-        weight *= a[k] * np.exp((-log(10) / 20) * loss)
-        splat(iq, g, r[k], u[k], weight)
-    sigma_r, sigma_u = psf_sigma(scanner)
-    planes = cv2.sepFilter2D(
-        iq.view(np.float64).reshape(*iq.shape, 2),
-        cv2.CV_64F,
-        blur_kernel(sigma_u),
-        blur_kernel(sigma_r),
-        borderType=cv2.BORDER_CONSTANT,
-    )
-    return np.ascontiguousarray(planes).view(np.complex128)[..., 0]
+    loss = round_trip_loss_db(scanner, r, alpha=alpha) + loss_db
+    field = spread(scanner, r, u, a * amplitude(-loss)) + noise
+    real, imaginary = receive(scanner, field)
+    return np.asarray(real + 1j * imaginary)
 
 
-def noise(scanner: Scanner, rng: np.random.Generator) -> Complex:
+def noise(scanner: Scanner, rng: np.random.Generator) -> Real:
     """Draw receiver noise at ``scanner.noise_db``, to be handed to :func:`image_iq`.
 
     Returns
     -------
     ndarray
-        ``(R, U)`` complex, white and Gaussian, scaled so that it stands at ``noise_db`` once it
-        has passed the receive filter, which here is the blur.
+        ``(2, R, U)`` real and imaginary part, white and Gaussian, scaled so that it stands at
+        ``noise_db`` once it has passed the receive filter, which here is the blur.
     """
-    shape = grid(scanner).shape
-    k_r, k_u = (blur_kernel(s) for s in psf_sigma(scanner))
-    through = float(np.sum(k_r**2) * np.sum(k_u**2))
-    scale = 10 ** (scanner.noise_db / 20) / sqrt(2 * through)
-    white = rng.standard_normal((*shape, 2))
-    white *= scale
-    return white.view(np.complex128)[..., 0]
+    scale = 10 ** (scanner.noise_db / 20) / sqrt(2 * blur_kernel(scanner)[1])
+    return np.moveaxis(rng.standard_normal((*grid(scanner).shape, 2)), -1, 0) * scale
 
 
-def envelope(iq: Complex) -> Real:
-    """Return the envelope |IQ|, same shape.
-
-    It equals the modulus of the Hilbert transform of the radio-frequency line
-    Re(IQ exp(j 4 pi r / lambda)) as long as the pulse is narrow-band.
-    """
-    return np.asarray(np.sqrt(iq.real**2 + iq.imag**2))
-
-
-def tgc(scanner: Scanner, *, alpha: float = ALPHA["soft tissue"]) -> Real:
+def tgc(scanner: Scanner, *, alpha: float = ALPHA) -> Real:
     """Return the time-gain compensation ``(R, 1)``: factors that undo a uniform attenuation.
 
     Parameters
@@ -573,7 +550,7 @@ def side_mm(scanner: Scanner) -> float:
     """Return the side of the square field of view, mm."""
     if scanner.geometry == "linear":
         return max(scanner.depth_mm, scanner.width_mm)
-    return max(scanner.depth_mm, 2 * scanner.depth_mm * float(np.sin(min(scanner.span, pi) / 2)))
+    return max(scanner.depth_mm, 2 * scanner.depth_mm * sin(scanner.span / 2))
 
 
 def pixel_centres(scanner: Scanner, size: int) -> tuple[Real, Real]:
@@ -589,24 +566,18 @@ def pixel_centres(scanner: Scanner, size: int) -> tuple[Real, Real]:
     return (t - side_mm(scanner) / 2)[None, :], t[:, None]
 
 
-@lru_cache(maxsize=16)
-def _maps(
-    scanner: Scanner, size: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    """Return grid column, grid row and visibility of every pixel of a square image."""
+@lru_cache(maxsize=32)
+def places(scanner: Scanner, size: int) -> tuple[Real, Real, NDArray[np.bool_]]:
+    """Return grid row, grid column and visibility of every pixel of a square image."""
     g = grid(scanner)
-    x, z = np.broadcast_arrays(*pixel_centres(scanner, size))
-    r, u = to_beam(scanner, x, z)
+    r, u = to_beam(scanner, *np.broadcast_arrays(*pixel_centres(scanner, size)))
     seen = (r <= scanner.depth_mm) & (np.abs(u) <= scanner.span / 2)
-    maps = ((u - g.u[0]) / g.du).astype(np.float32), (r / g.dr).astype(np.float32), seen
-    for m in maps:
-        m.flags.writeable = False
-    return maps
+    return r / g.dr, (u - g.u[0]) / g.du, seen
 
 
 def visible(scanner: Scanner, size: int) -> NDArray[np.bool_]:
     """Return ``(size, size)``: whether the centre of a pixel lies in the field of the probe."""
-    return _maps(scanner, size)[2]
+    return places(scanner, size)[2]
 
 
 def scan_convert(image: Real, scanner: Scanner, *, size: int) -> Real:
@@ -631,8 +602,9 @@ def scan_convert(image: Real, scanner: Scanner, *, size: int) -> Real:
     """
     g = grid(scanner)
     factor = ceil(side_mm(scanner) / size / g.dr)
-    columns, rows, seen = _maps(scanner, size * factor)
-    fine = cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    row, column, seen = places(scanner, size * factor)
+    maps = column.astype(np.float32), row.astype(np.float32)
+    fine = cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     fine[~seen] = 0.0
     return np.asarray(cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA))
 
@@ -643,7 +615,7 @@ def to_screen(
     *,
     size: int,
     gain_db: float = 0.0,
-    tgc_alpha: float = ALPHA["soft tissue"],
+    tgc_alpha: float = ALPHA,
 ) -> NDArray[np.uint8]:
     """Return what the scanner shows: TGC, envelope, log compression, scan conversion.
 
@@ -665,8 +637,7 @@ def to_screen(
     ndarray
         ``(size, size)`` uint8.
     """
-    E = envelope(iq)
-    E *= tgc(scanner, alpha=tgc_alpha)
+    E = np.abs(iq) * tgc(scanner, alpha=tgc_alpha)
     white = reference(scanner, gain_db=gain_db)
     grey = log_compress(E, reference=white, dynamic_range_db=scanner.dynamic_range_db)
     return np.rint(scan_convert(grey, scanner, size=size)).astype(np.uint8)

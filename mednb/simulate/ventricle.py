@@ -69,9 +69,8 @@ class Motion:
     dz: Real
     volume: Real
 
-    def at(self, t: int | slice) -> "Motion":
-        """Return some of the moments (a number: one)."""
-        part = slice(t, t + 1) if isinstance(t, int) else t
+    def at(self, part: slice) -> "Motion":
+        """Return some of the moments."""
         return Motion(**{name: value[part] for name, value in vars(self).items()})
 
 
@@ -177,8 +176,6 @@ class Ventricle:
         Y = Z / self.length
         loss, centre, width = self.weak[int(lateral)]
         base: Real = 1 - (1 - self.base_share) * smoothstep((Y - 0.55) / 0.45)
-        if loss == 0:
-            return base
         return np.asarray(base * (1 - loss * np.exp(-0.5 * ((Y - centre) / width) ** 2)))
 
     def atrial(self, tau: Real) -> Real:
@@ -313,10 +310,7 @@ class Ventricle:
             ``(T, K)`` mm. r is the distance from the axis, before any shift, of the wall the point
             belongs to; rho / r is how much its surroundings have been squeezed around the axis.
         """
-        if m.left is m.right or np.array_equal(m.left, m.right):
-            delta = m.left[:, None]
-        else:
-            delta = m.left[:, None] + (m.right - m.left)[:, None] * p.lateral
+        delta = m.left[:, None] + (m.right - m.left)[:, None] * p.lateral
         r = p.c1 * delta
         r += p.c0
         r *= r
@@ -331,10 +325,11 @@ class Ventricle:
         z += m.dz[:, None] * p.weight
         return x, z, r
 
-    def find(self, x: Real, z: Real, m: Motion, *, steps: int = 60) -> tuple[Real, Real]:
+    def find(self, x: Real, z: Real, m: Motion) -> tuple[Real, Real]:
         """Return the end-diastolic places (X, Z) of points seen at one moment.
 
-        In the wall and the cavity by the inverse in closed form, elsewhere by iteration.
+        In the wall and the cavity by the inverse in closed form, elsewhere by at most 60 steps
+        X <- X - 0.7 (map(X) - x), which converge where motion fades.
 
         Parameters
         ----------
@@ -342,8 +337,6 @@ class Ventricle:
             ``(K,)`` mm.
         m
             One moment.
-        steps
-            Most iterations of X <- X - 0.7 (map(X) - x), which converges where motion fades.
         """
         x1, Z = x - m.dx, (z - m.dz) / m.lam
         lateral, R = x1 > 0, np.abs(x1)
@@ -357,7 +350,7 @@ class Ventricle:
         known = (self.length >= Z) & (-self.apex_wall <= Z) & (exact <= self.epi(Z))
         X, Z = np.where(known, side * exact, x1), np.where(known, Z, z - m.dz)
         rest = np.flatnonzero(~known)
-        for _ in range(steps if len(rest) else 0):
+        for _ in range(60 if len(rest) else 0):
             x2, z2, _ = self.move(self.attach(X[rest], Z[rest]), m)
             ex, ez = x2[0] - x[rest], z2[0] - z[rest]
             X[rest] -= 0.7 * ex
@@ -404,8 +397,6 @@ class Ventricle:
 
     def _share_of(self, Z: Real, lateral: NDArray[np.bool_]) -> Real:
         """Return g(Z) of each point's own side."""
-        if self.weak[0] == self.weak[1]:
-            return self.share(Z, lateral=True)
         return np.where(lateral, self.share(Z, lateral=True), self.share(Z, lateral=False))
 
 
@@ -424,38 +415,35 @@ def _rise(x: Real) -> Real:
     return np.asarray(0.5 - 0.5 * np.cos(pi * np.clip(x, 0, 1)))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Rhythm:
-    """A row of beats; each ejects, relaxes, fills fast (E wave), rests, and is topped up (A wave).
+    """Even beats; each ejects, relaxes, fills fast (E wave), rests, and is topped up (A wave).
 
     Parameters
     ----------
     start
         ``(B + 1,)`` s: when each ejection begins, and when the last beat ends.
-    filled
-        ``(B + 1,)`` the ejected share at those moments: 0 when the ventricle is full.
+    RR
+        s from one ejection to the next.
     e_share
         Share of the filling that is the E wave's.
-    e_time
-        Length of the E wave, s.
     """
 
     start: Real
-    filled: Real
+    RR: float
     e_share: float
-    e_time: float
 
-    def _when(self, t: Real) -> tuple[NDArray[np.intp], Real, Real]:
-        """Return the beat, the time since filling began (negative before), and RR - that start."""
+    @property
+    def ejection(self) -> float:
+        """Length of the ejection, s."""
+        return float(EJECTION * np.sqrt(self.RR))
+
+    def _filling(self, t: Real) -> tuple[Real, Real, float]:
+        """Return the time since the beat and since its filling began, and how long it lasts."""
         i = np.clip(np.searchsorted(self.start, t, side="right") - 1, 0, len(self.start) - 2)
-        RR = np.diff(self.start)[i]
-        before = (EJECTION + RELAXATION) * np.sqrt(RR)
-        return i, t - self.start[i] - before, RR - before
-
-    def _fill(self, since: Real, last: Real) -> Real:
-        a_time = A_TIME * last
-        atrial = _rise((since - (last - a_time)) / a_time)
-        return np.asarray(self.e_share * _rise(since / self.e_time) + (1 - self.e_share) * atrial)
+        before = float((EJECTION + RELAXATION) * np.sqrt(self.RR))
+        since = t - self.start[i]
+        return since, since - before, self.RR - before
 
     def ejected(self, t: Real) -> Real:
         """Return s(t), the ejected share of the stroke volume: 0 at end-diastole, 1 at end-systole.
@@ -465,25 +453,23 @@ class Rhythm:
         t
             Times in s, any shape.
         """
-        i, since, last = self._when(t)
-        RR = np.diff(self.start)[i]
-        out = _rise((t - self.start[i]) / (EJECTION * np.sqrt(RR)))
-        s = self.filled[i] + (1 - self.filled[i]) * out
-        return np.asarray(np.where(since > 0, 1 - self._fill(since, last), s))
+        begun, since, last = self._filling(t)
+        atrial = _rise((since - (last - A_TIME * last)) / (A_TIME * last))
+        filled = self.e_share * _rise(since / (E_TIME * last)) + (1 - self.e_share) * atrial
+        return np.asarray(np.where(since > 0, 1 - filled, _rise(begun / self.ejection)))
 
     def opening(self, t: Real) -> Real:
         """Return how far the valves to the atria are open, 0 to 1: widest in the E and A waves."""
-        _, since, last = self._when(t)
+        _, since, last = self._filling(t)
         shut = 1 - _rise(since / 0.04) * _rise((last - since) / 0.04)
-        e = np.sin(pi * np.clip(since / self.e_time, 0, 1)) ** 2
+        e = np.sin(pi * np.clip(since / (E_TIME * last), 0, 1)) ** 2
         a_time = A_TIME * last
         a = np.sin(pi * np.clip((since - last + a_time) / a_time, 0, 1)) ** 2
         return np.asarray((1 - shut) * (0.4 + 0.6 * np.maximum(e, a)))
 
     def systoles(self) -> Real:
         """Return ``(B, 2)`` s: begin and end of every ejection."""
-        RR = np.diff(self.start)
-        return np.stack([self.start[:-1], self.start[:-1] + EJECTION * np.sqrt(RR)], axis=1)
+        return np.stack([self.start[:-1], self.start[:-1] + self.ejection], axis=1)
 
 
 def beats(
@@ -494,14 +480,9 @@ def beats(
     ``phase``: share of a beat that has gone by at time 0. ``e_share``: share of the filling before
     the atria contract.
     """
-    mean = 60 / heart_rate
-    before = ceil(1 / mean) + 1
-    n = before + ceil((seconds + 1) / mean) + 2
+    RR = 60 / heart_rate
+    before = ceil(1 / RR) + 1
+    n = before + ceil((seconds + 1) / RR) + 2
     rng.standard_normal(4 * n)  # what irregular hearts drew: later draws stay as they were
-    start = np.concatenate([[0.0], np.cumsum(np.full(n, mean))])
-    start -= start[before] + phase * mean
-    diastole = mean - (EJECTION + RELAXATION) * mean**0.5
-    rhythm = Rhythm(start, np.zeros(n + 1), e_share, E_TIME * diastole)
-    last = mean - (EJECTION + RELAXATION) * np.sqrt(np.full(n, mean))
-    filled = np.concatenate([[0.0], 1 - rhythm._fill(last, last)])
-    return Rhythm(start, filled, e_share, E_TIME * diastole)
+    start = np.concatenate([[0.0], np.cumsum(np.full(n, RR))])
+    return Rhythm(start - (start[before] + phase * RR), RR, e_share)

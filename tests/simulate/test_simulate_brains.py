@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from skimage.data import shepp_logan_phantom
 
 from mednb import simulate
 from mednb.errors import DataError, UnknownNameError
-from mednb.simulate.mri import FAMILIES, FIELD_MM, plant, shepp_logan
+from mednb.simulate.mri import FAMILIES, FIELD_MM, plant
 
 SIZE = 32
 
@@ -155,16 +154,6 @@ def test_a_lesion_keeps_away_from_borders_where_there_is_room():
     ):
         depth = distance_transform_edt(tissue)
         assert depth[int(row), int(column)] >= min(pixels + 1.5, depth.max())
-
-
-def test_shepp_logan_is_scikit_images():
-    size = 50  # 400 / 50: whole blocks
-    want = shepp_logan_phantom().reshape(size, 8, size, 8).mean(axis=(1, 3))
-    got = shepp_logan(size)
-    assert got.dtype == np.uint8
-    np.testing.assert_allclose(got, 255 * np.clip(want, 0, 1), atol=0.51)
-    assert shepp_logan(33).shape == (33, 33)
-    assert shepp_logan().shape == (64, 64)
 
 
 def test_refuses_an_unknown_family_and_a_second_lesion():

@@ -1,10 +1,5 @@
 """Phantoms: exact truth, independent of how many are asked for, the same on every machine."""
 
-import hashlib
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,13 +7,10 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from skimage.measure import label as components
 
-from mednb import simulate
-from mednb.errors import UnknownNameError
 from mednb.simulate import lesions
 from mednb.simulate import ultrasound as us
 from mednb.simulate.lesions import (
     BENIGN,
-    CLASSES,
     MALIGNANT,
     NORMAL,
     Lesion,
@@ -31,15 +23,6 @@ from mednb.simulate.ultrasound import SCANNERS, generator
 from mednb.types import Split, check_disjoint
 
 LINEAR = SCANNERS["linear-5MHz"]
-#: Of lesions(6, seed=7): images and masks. A change means that every number in the course moves.
-GOLDEN = "d409b09ddfbf4370"
-
-
-def digest(split: Split) -> str:
-    assert split.masks is not None
-    return hashlib.blake2b(
-        split.images.tobytes() + split.masks.tobytes(), digest_size=8
-    ).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +40,6 @@ def test_what_comes_back(some: Split) -> None:
     assert len(np.unique(some.groups)) == 18
     assert some.targets is not None
     assert all(len(v) == 36 for v in some.targets.values())
-
-
-def test_the_function_stands_in_the_package() -> None:
-    assert callable(simulate.lesions)
-    assert CLASSES == ("normal", "benign", "malignant")
 
 
 def test_normal_images_have_no_lesion_and_the_others_have_one(some: Split) -> None:
@@ -123,10 +101,6 @@ def test_an_image_does_not_depend_on_how_many_there_are() -> None:
     assert (many.masks[:3] == few.masks).all()
 
 
-def test_seeds_differ() -> None:
-    assert digest(lesions(4, seed=0)) != digest(lesions(4, seed=1))
-
-
 def test_other_scanners_see_the_same_phantom() -> None:
     here = lesions(4, seed=8)
     there = lesions(4, seed=8, scanner="linear-3.5MHz-old")
@@ -135,32 +109,6 @@ def test_other_scanners_see_the_same_phantom() -> None:
     assert (here.masks == there.masks).all()
     assert (here.labels == there.labels).all()
     assert (here.images != there.images).any(axis=(1, 2, 3)).all()
-
-
-def test_same_bytes_as_ever() -> None:
-    assert digest(lesions(6, seed=7)) == GOLDEN
-
-
-def test_same_bytes_without_the_vector_units_and_on_one_thread() -> None:
-    """What differs between machines is the last bit of a sum; it must not reach a pixel."""
-    core = np._core._multiarray_umath  # type: ignore[attr-defined]
-    features = [f for f in core.__cpu_dispatch__ if core.__cpu_features__.get(f)]
-    code = (
-        "import cv2, hashlib; cv2.setNumThreads(1)\n"
-        "from mednb.simulate import lesions\n"
-        "s = lesions(6, seed=7)\n"
-        "print(hashlib.blake2b(s.images.tobytes() + s.masks.tobytes(), digest_size=8).hexdigest())"
-    )
-    env = {
-        **os.environ,
-        "NPY_DISABLE_CPU_FEATURES": " ".join(features),
-        "OPENCV_CPU_DISABLE": "SSE4_1,SSE4_2,AVX,FP16,AVX2,FMA3,AVX512_SKX,NEON_DOTPROD",
-        "OPENCV_IPP": "disabled",
-        "OMP_NUM_THREADS": "1",
-    }
-    out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
-    assert out.returncode == 0, out.stderr
-    assert out.stdout.split()[-1] == GOLDEN
 
 
 # --- truth -------------------------------------------------------------------------------------
@@ -328,12 +276,3 @@ def test_spicules_grow_with_their_lesion() -> None:
     assert (grown.a, grown.b) == (1.5 * lesion.a, 1.5 * lesion.b)
     np.testing.assert_allclose(grown.spicules, [[0.75, 0.3, 2.0]])
     assert (grown.x, grown.z, grown.contrast_db) == (lesion.x, lesion.z, lesion.contrast_db)
-
-
-# --- refusals ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["linear-5", "phased-2.5MHz"])
-def test_wrong_scanner(name: str) -> None:
-    with pytest.raises(UnknownNameError, match="linear-5MHz"):
-        lesions(1, seed=0, scanner=name)

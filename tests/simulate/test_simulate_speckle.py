@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from mednb import simulate
-from mednb.errors import UnknownNameError
 
 N, COUNT, SIZE = 3, 6, 32
 
@@ -69,8 +68,3 @@ def test_seeded_and_independent_of_the_counts(split):
     np.testing.assert_array_equal(fewer.masks, split.masks[:2])
     other = simulate.looks(1, seed=4, count=1, size=SIZE)
     assert (other.clips[0, 0] != split.clips[0, 0]).any()
-
-
-def test_refuses_a_probe_that_is_not_linear():
-    with pytest.raises(UnknownNameError, match="linear-5MHz"):
-        simulate.looks(1, seed=0, count=1, size=16, scanner="cardiac-2MHz")
