@@ -8,11 +8,12 @@ mu / 2. Drawing images instead of patients is the mistake; it is in the table to
 """
 
 import numpy as np
+from delong import delong_interval
 from numpy.typing import NDArray
 from scipy.stats import norm
 from table import record
 
-from mednb.metrics.classification import auc_of_weights, delong_interval
+from mednb.metrics.classification import auc_of_weights
 from mednb.metrics.intervals import Estimate, Weighted, bootstrap_all, wilson
 
 MU, RHO, PREVALENCE, MOST = 1.2, 0.5, 0.4, 8

@@ -1,18 +1,28 @@
 """How much a leak brings: more phantoms, fewer views, a network in place of a look-up; more tuning.
 
-Notebook 05 measures one arm of each live and holds it to the table stored here. Everything is
-simulated; the same phantoms serve all arms. Writes ``leakage.json`` beside itself.
+Notebook 05 runs a small version of each arm live. Everything is simulated, and the same phantoms
+serve all arms. Writes ``leakage.json`` beside itself.
 """
 
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from table import record
+from threadpoolctl import threadpool_limits  # one thread: small products wait for a second
 
 import mednb
-from mednb import evaluation
 from mednb.metrics import classification
 from mednb.metrics.intervals import mean_interval
 from mednb.models import cnn, features
@@ -25,8 +35,88 @@ VIEWS = (2, 4, 8)
 CANDIDATES = (1, 10, 50, 200, 500)
 
 
+Real = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Names = NDArray[np.str_]
+
+
+def pixels(images: NDArray[Any]) -> Real:
+    """Return grey images ``(N, H, W, 1)`` as 14 x 14 means without brightness and contrast."""
+    small = [cv2.resize(g, (14, 14), interpolation=cv2.INTER_AREA).ravel() for g in images[..., 0]]
+    flat = np.array(small, np.float64)
+    flat -= flat.mean(axis=1, keepdims=True)
+    spread = flat.std(axis=1, keepdims=True)
+    return np.asarray(flat / np.where(spread > 0, spread, 1))
+
+
+@threadpool_limits.wrap(limits=1)
+def by_split(x: Real, y: Ints, groups: Names, *, patients: int = 40, seeds: int) -> pd.DataFrame:
+    """Judge nearest neighbours with images split at random, and with patients split.
+
+    ``patients`` are drawn; half of their images (or half of them) train, the rest test. All others
+    are fresh: they show which of the two reports was true. AUC, a row a seed.
+    """
+    rows = []
+    for seed in range(seeds):
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(np.unique(groups))
+        mine, fresh = np.isin(groups, order[:patients]), np.isin(groups, order[patients:])
+        a, b = x[mine], y[mine]
+        image = rng.permutation(len(b)) < len(b) // 2
+        group = np.isin(groups[mine], order[: patients // 2])
+        row = {}
+        for name, test in (("by_image", image), ("by_group", group)):
+            model = _nearest().fit(a[~test], b[~test])
+            row[name] = _auc(model, a[test], b[test])
+            row[f"{name}_fresh"] = _auc(model, x[fresh], y[fresh])
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+@threadpool_limits.wrap(limits=1)
+def by_tuning(
+    train: tuple[Real, Ints], others: tuple[Real, Ints, Names], *, candidates: int = 200, draws: int
+) -> dict[str, pd.DataFrame]:
+    """Choose the best of many models on the test cases, or on validation cases, and look again.
+
+    The candidates, logistic regressions on four random columns, learn from ``train``. Each draw
+    splits the ``others`` into 30 patients for validation, 30 for the test, and fresh ones. By
+    where it was chosen: the AUC of the best on the test and on fresh cases, a row a draw.
+    """
+    (x, y), (x_other, y_other, groups) = train, others
+    rng = np.random.default_rng(0)
+    said = np.empty((candidates, len(x_other)))
+    for row in said:
+        some = rng.choice(x.shape[1], 4, replace=False)
+        row[:] = _logistic().fit(x[:, some], y).predict_proba(x_other[:, some])[:, 1]
+    found: dict[str, list[dict[str, float]]] = {"test": [], "validation": []}
+    for _ in range(draws):
+        parts = np.split(rng.permutation(np.unique(groups)), [30, 60])
+        val, test, fresh = (np.isin(groups, part) for part in parts)
+        for name, on in (("test", test), ("validation", val)):
+            # The AUC of all candidates at once: the ranks of the positive cases.
+            best = rankdata(said[:, on], axis=1)[:, y_other[on] == 1].sum(axis=1).argmax()
+            places = {"on_test": test, "on_fresh": fresh}
+            auc = {n: float(roc_auc_score(y_other[k], said[best, k])) for n, k in places.items()}
+            found[name].append(auc)
+    return {name: pd.DataFrame(rows) for name, rows in found.items()}
+
+
+def _nearest() -> Any:
+    """Return a model that remembers every training image: the five nearest vote by closeness."""
+    return KNeighborsClassifier(5, weights="distance", algorithm="brute")
+
+
+def _logistic() -> Any:
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+
+
+def _auc(model: Any, x: Real, y: Ints) -> float:
+    return float(roc_auc_score(y, model.predict_proba(x)[:, 1]))
+
+
 def pool() -> Split:
-    """Return 120 phantoms with a lesion, eight views each: those of notebook 05."""
+    """Return 120 phantoms with a lesion, eight views each."""
     return mednb.simulate.lesions(960, seed=505, views=8, mix=(0, 1, 1))
 
 
@@ -37,13 +127,13 @@ def estimate(values: object) -> list[float]:
 
 def look_up(split: Split, seeds: int) -> list[dict[str, object]]:
     """Measure the inflation of nearest neighbours for numbers of phantoms and of views."""
-    x, y = evaluation.pixels(split.images), (split.labels == 2).astype(int)
+    x, y = pixels(split.images), (split.labels == 2).astype(int)
     view = np.arange(len(y)) % 8
     rows = []
     for patients in PATIENTS:
         for views in VIEWS:
             some = view < views
-            found = evaluation.by_split(
+            found = by_split(
                 x[some],
                 y[some],
                 split.groups[some],
@@ -104,7 +194,7 @@ def tuning(draws: int) -> list[dict[str, object]]:
     train, test = ((x[n], (getattr(lesions, n).labels == 2).astype(int)) for n in ("train", "test"))
     rows = []
     for k in CANDIDATES:
-        found = evaluation.by_tuning(train, (*test, lesions.test.groups), candidates=k, draws=draws)
+        found = by_tuning(train, (*test, lesions.test.groups), candidates=k, draws=draws)
         gaps = {name: estimate(f.on_test - f.on_fresh) for name, f in found.items()}
         rows.append({"candidates": k, **gaps})
     return rows

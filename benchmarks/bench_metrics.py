@@ -9,13 +9,14 @@ from statistics import median
 from time import process_time
 
 import numpy as np
+from delong import delong_interval
 from numpy.typing import NDArray
 from scipy.stats import bootstrap as scipy_bootstrap
 from scipy.stats import norm, rankdata
 from sklearn.metrics import roc_auc_score
 from table import record
 
-from mednb.metrics.classification import auc_interval, delong_interval, evaluate
+from mednb.metrics.classification import auc_interval, evaluate
 
 N, REPLICATES, PREVALENCE = 10_000, 2_000, 0.2
 #: Patients of the run that draws by patient: five images each.

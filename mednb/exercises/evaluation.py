@@ -1,74 +1,58 @@
 """Exercises of notebook 05."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from mednb.exercises.core import Draw, Exercise, Function
+from mednb.exercises.core import Exercise, Function, Value
 
-__all__ = ["EXERCISES", "patients_apart"]
+__all__ = ["EXERCISES"]
 
-
-def _pairs(positive: Any, negative: Any, tie: float = 0.5) -> Any:
-    a, b = np.asarray(positive)[:, None], np.asarray(negative)
-    return (a > b) + tie * (a == b)
-
-
-def _ppv(sensitivity: float, specificity: float, prevalence: float) -> float:
-    found = sensitivity * prevalence
-    return found / (found + (1 - specificity) * (1 - prevalence))
+#: Truth, score and patient of some images; in the second, patients tie.
+CASES = [
+    tuple(map(np.array, ([0, 0, 0, 1, 1, 1, 0, 1], [1, 6, 2, 3, 5, 4, 7, 8], list("aabbbccd")))),
+    tuple(map(np.array, ([1, 0, 1, 0, 0], [0.5, 0.5, 0.2, 0.1, 0.7], list("abacd")))),
+]
 
 
-def patients_apart(call: Callable[..., Any]) -> str | None:
-    """Judge a function of (groups, share, seed) that returns the mask of the test images."""
-    rng = np.random.default_rng(5)
-    names = [f"patient-{i}" for i in range(40)]
-    groups = rng.permutation(np.repeat(names, rng.integers(1, 9, 40)))
-    mask = np.asarray(call(groups, 0.25, 0))
-    if mask.shape != groups.shape or mask.dtype != bool:
-        return f"Return True (test) or False (training) for each of the {len(groups)} images."
-    test, train = set(groups[mask]), set(groups[~mask])
-    if test & train:
-        return (
-            f"{len(test & train)} of 40 patients have images on both sides: draw patients, not "
-            f"images, and let each image follow its patient."
-        )
-    if len(test) == 30:
-        return "True marks the test images, and the share is theirs, not the training's."
-    if abs(len(test) - 10) > 1:
-        return f"Of 40 patients 10 should be tested (share 0.25). Yours: {len(test)}."
-    if not np.array_equal(mask, call(groups, 0.25, 0)):
-        return "Two calls with one seed differ: draw from np.random.default_rng(seed)."
-    if all(np.array_equal(mask, call(groups, 0.25, seed)) for seed in (1, 2)):
-        return "Every seed gives the same patients: the first ones are no random sample."
-    return None
+def _auc(truth: Any, score: Any, tie: float = 0.5) -> float:
+    a, b = score[truth == 1][:, None], score[truth == 0]
+    return float(np.mean((a > b) + tie * (a == b)))
+
+
+def _by_patient(truth: Any, score: Any, patient: Any, of: Any = np.max, tie: float = 0.5) -> float:
+    hers = [patient == name for name in np.unique(patient)]
+    return _auc(
+        np.array([truth[h].max() for h in hers]), np.array([of(score[h]) for h in hers]), tie
+    )
 
 
 # fmt: off
 EXERCISES: dict[str, Exercise] = {
     "05-1": Function(
-        lambda positive, negative: _pairs(positive, negative).mean(),
-        [([0.9, 0.8, 0.3], [0.7, 0.2]), ([0.9, 0.5], [0.5, 0.5, 0.1]), ([0.4], [0.4])],
+        lambda truth, score, patient: _by_patient(truth, score, patient),
+        CASES,
         {
-            "A number of pairs: divide by how many there are.": lambda p, n: _pairs(p, n).sum(),
-            "Reversed: a positive should score higher.": lambda p, n: 1 - _pairs(p, n).mean(),
-            "A tie is a coin toss: it counts half.": lambda p, n: _pairs(p, n, 0).mean(),
-            "A tie is no success: it counts half.": lambda p, n: _pairs(p, n, 1).mean(),
+            "That is the AUC over images: each patient has one score.": lambda y, s, g: _auc(y, s),
+            "The highest of her scores, not the mean.":
+                lambda y, s, g: _by_patient(y, s, g, np.mean),
+            "Reversed: a patient with cancer should score higher.":
+                lambda y, s, g: 1 - _by_patient(y, s, g),
+            "A tie counts half.": (lambda y, s, g: _by_patient(y, s, g, tie=0),
+                                   lambda y, s, g: _by_patient(y, s, g, tie=1)),
         },
-        "Write down all the pairs first.",
+        "Make a table of patients first: one truth and one score each.",
     ),
-    "05-2": Function(
-        lambda sensitivity, specificity, prevalence: _ppv(sensitivity, specificity, prevalence),
-        [(0.9, 0.8, 0.05), (0.7, 0.95, 0.3)],
+    "05-2": Value(
+        lambda auc: 0.6 <= auc <= 0.72,
         {
-            "That is the share of the ill who test positive: turn it round.": lambda se, sp, pi: se,
-            "This holds where half of all are ill: weigh both by prevalence.":
-                lambda se, sp, pi: _ppv(se, sp, 0.5),
-            "False alarms come from 1 - specificity.": lambda se, sp, pi: _ppv(se, 1 - sp, pi),
-            "That is the NPV: of a negative test.": lambda se, sp, pi: _ppv(sp, se, 1 - pi),
+            "Brighter copies of a test image are still in the training: augment after the split.":
+                lambda auc: auc > 0.93,
+            "Images of one phantom are still on both sides: split the phantoms.":
+                lambda auc: auc > 0.72,
+            "Lower than an honest split: do images and labels still belong together?":
+                lambda auc: auc < 0.6,
         },
-        "Imagine 1,000 women and count the four cells.",
+        "Give the mean AUC of twenty seeds.",
     ),
-    "05-3": Draw(patients_apart),
 }

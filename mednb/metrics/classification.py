@@ -7,7 +7,7 @@ explains them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,16 +25,12 @@ from mednb.metrics.intervals import (
 
 __all__ = [
     "TASKS",
-    "PairedTest",
     "Report",
     "auc",
     "auc_difference",
     "auc_interval",
     "auc_of_weights",
     "checked",
-    "checked_binary",
-    "delong_interval",
-    "delong_test",
     "evaluate",
     "holm",
 ]
@@ -263,79 +259,6 @@ def auc_of_weights(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> _
     return auc
 
 
-class PairedTest(NamedTuple):
-    """Two models on the same cases: AUC of the first minus AUC of the second, z and two-sided p."""
-
-    difference: Estimate
-    z: float
-    p: float
-
-
-def delong_interval(
-    y_true: ArrayLike, y_score: ArrayLike, *, groups: ArrayLike | None = None
-) -> Estimate:
-    """Return the AUC of a binary task with DeLong's interval, AUC +- z SE, cut off at 0 and 1.
-
-    SE^2 = S10/m + S01/n, where S10 is the variance over the m positives of the share of negatives
-    each beats (ties half), and S01 that over the n negatives. With ``groups`` the cases of a
-    patient are summed first, so that repeated images do not count as independent (Obuchowski).
-    See :func:`evaluate` for parameters.
-
-    Raises
-    ------
-    DataError
-        When the classes are separated perfectly: the variance is then 0, which is not a finding.
-
-    References
-    ----------
-    DeLong, DeLong and Clarke-Pearson, Biometrics 44:837-845 (1988); Sun and Xu, IEEE Signal
-    Processing Letters 21:1389-1393 (2014) for the ranks; Obuchowski, Biometrics 53:567-578 (1997).
-    """
-    positive, score = checked_binary(y_true, y_score)
-    theta, s = _covariance(positive, score[None], checked_groups(groups, len(score)))
-    value, variance = float(theta[0]), float(s[0, 0])
-    if variance <= 0:
-        raise DataError(
-            f"Expected scores of the two classes that overlap. Received: AUC {value:.3g} with a "
-            f"variance of 0, which would make an interval of no width. Give the interval of the "
-            f"sensitivity at a threshold (wilson) instead."
-        )
-    half = _half_width(variance)
-    return Estimate(value, max(value - half, 0.0), min(value + half, 1.0))
-
-
-def delong_test(
-    y_true: ArrayLike,
-    y_score: ArrayLike,
-    y_score_other: ArrayLike,
-    *,
-    groups: ArrayLike | None = None,
-) -> PairedTest:
-    """Return whether two models have the same AUC on the same cases of a binary task.
-
-    z = (AUC_1 - AUC_2) / sqrt(S_11 + S_22 - 2 S_12): what both models find easy or hard cancels in
-    the covariance S_12. See :func:`delong_interval`.
-    """
-    from scipy.stats import norm
-
-    positive, score = checked_binary(y_true, y_score)
-    _, other = checked_binary(y_true, y_score_other)
-    member = checked_groups(groups, len(score))
-    theta, s = _covariance(positive, np.stack([score, other]), member)
-    difference, variance = float(theta[0] - theta[1]), float(s[0, 0] + s[1, 1] - 2 * s[0, 1])
-    # Rounding leaves about 1e-17 of a variance that is 0 for models that rank alike.
-    se = np.sqrt(variance) if variance > 1e-15 else 0.0
-    if se == 0 and abs(difference) > 1e-12:
-        raise DataError(
-            f"Expected models whose difference varies between cases. Received: a difference of "
-            f"{difference:.3g} with variance 0. A permutation test needs no variance."
-        )
-    z = difference / se if se else 0.0
-    half = _half_width(se**2)
-    estimate = Estimate(difference, difference - half, difference + half)
-    return PairedTest(estimate, float(z), float(2 * norm.sf(abs(z))))
-
-
 def holm(p: ArrayLike) -> NDArray[np.float64]:
     """Return p values ``(k,)`` adjusted for how many were looked at, in the order they came.
 
@@ -413,14 +336,6 @@ def checked(
             f"split that holds all classes."
         )
     return truth, score
-
-
-def checked_binary(
-    y_true: ArrayLike, y_score: ArrayLike
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return which cases are positive ``(N,)`` and their probabilities ``(N,)``, or refuse."""
-    truth, score = checked(y_true, y_score, "binary")
-    return truth == 1, score
 
 
 def probabilities(y_score: ArrayLike) -> NDArray[np.float64]:
@@ -508,40 +423,3 @@ def _figures(
         return np.stack([figure.mean(axis=1) for figure in found.values()], axis=1)
 
     return figures
-
-
-def _half_width(variance: float) -> float:
-    from scipy.stats import norm
-
-    return float(norm.ppf(0.975) * np.sqrt(variance))
-
-
-def _covariance(
-    positive: NDArray[np.bool_], scores: NDArray[np.float64], member: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return DeLong's AUC ``(M,)`` of each model and their covariance ``(M, M)``, by patient."""
-    from scipy.stats import rankdata
-
-    m, n = int(positive.sum()), int((~positive).sum())
-    x, y = scores[:, positive], scores[:, ~positive]
-    rank = rankdata(scores, axis=1)
-    # The share of the other class that a case beats: its rank among all minus among its own.
-    v10 = (rank[:, positive] - rankdata(x, axis=1)) / n
-    v01 = 1 - (rank[:, ~positive] - rankdata(y, axis=1)) / m
-    theta = v10.mean(axis=1)
-    i = int(member.max()) + 1
-
-    def summed(v: NDArray[np.float64], of: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.stack([np.bincount(of, weights=row, minlength=i) for row in v - theta[:, None]])
-
-    a, b = summed(v10, member[positive]), summed(v01, member[~positive])
-    i10, i01 = (len(np.unique(member[side])) for side in (positive, ~positive))
-    if min(i10, i01) < 2:
-        raise DataError(
-            f"Expected two or more patients of each class. Received: {i10} positive and {i01} "
-            f"negative. A variance needs at least two."
-        )
-    s = i10 / (i10 - 1) * a @ a.T / m**2 + i01 / (i01 - 1) * b @ b.T / n**2
-    if i < len(member):
-        s = s + i / (i - 1) * (a @ b.T + b @ a.T) / (m * n)
-    return theta, s

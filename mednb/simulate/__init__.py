@@ -3,17 +3,14 @@
 from mednb.simulate.hearts import hearts, mr_like
 from mednb.simulate.lesions import lesions, looks
 from mednb.simulate.mri import brains
-from mednb.simulate.scores import Scores, scores
 from mednb.simulate.ultrasound import SCANNERS, Scanner
 
 __all__ = [
     "SCANNERS",
     "Scanner",
-    "Scores",
     "brains",
     "hearts",
     "lesions",
     "looks",
     "mr_like",
-    "scores",
 ]

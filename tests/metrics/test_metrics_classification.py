@@ -1,4 +1,4 @@
-"""Six figures, DeLong's test and Holm's rule against scikit-learn, medmnist, loops and print."""
+"""Six figures and Holm's rule against scikit-learn, medmnist, loops and print."""
 
 import contextlib
 import io
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
 from sklearn import metrics as sk
 
 from mednb.errors import DataError, MednbError, ShapeError, UnknownNameError
@@ -272,91 +271,6 @@ def test_nonsense_meets_only_our_own_errors(data):
     )
     with contextlib.suppress(MednbError):
         ours.evaluate(truth, score, task=task, groups=groups, replicates=10)
-
-
-def two_models(seed, n=40):
-    """Two models that share something, on a coarse grid: many ties."""
-    rng = np.random.default_rng(seed)
-    truth = np.arange(n) % 3 == 0
-    shared = rng.normal(size=n) + truth
-    scores = [norm.cdf(shared + rng.normal(size=n)).round(1) for _ in range(2)]
-    return truth.astype(int), *scores
-
-
-def placements(truth, score):
-    """Return psi(i, j) of every positive i and negative j, by a double loop."""
-    x, y = score[truth == 1], score[truth == 0]
-    return np.array([[float(a > b) + 0.5 * float(a == b) for b in y] for a in x])
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_delong_equals_the_double_loop(seed):
-    truth, one, two = two_models(seed)
-    psi = [placements(truth, s) for s in (one, two)]
-    m, n = psi[0].shape
-    s = np.cov([p.mean(axis=1) for p in psi]) / m + np.cov([p.mean(axis=0) for p in psi]) / n
-    z, found = norm.ppf(0.975), ours.delong_interval(truth, one)
-    half = z * np.sqrt(s[0, 0])
-    expected = psi[0].mean(), max(psi[0].mean() - half, 0), min(psi[0].mean() + half, 1)
-    assert tuple(found) == pytest.approx(expected, abs=1e-12)
-    mirrored = ours.delong_interval(truth, 1 - one)
-    assert (mirrored.low, mirrored.high) == pytest.approx((1 - found.high, 1 - found.low), abs=1e-9)
-    test, se = ours.delong_test(truth, one, two), np.sqrt(s[0, 0] + s[1, 1] - 2 * s[0, 1])
-    assert test.difference.value == pytest.approx(psi[0].mean() - psi[1].mean(), abs=1e-12)
-    assert test.difference.high - test.difference.value == pytest.approx(z * se)
-    assert (test.z, test.p) == pytest.approx(
-        (test.difference.value / se, 2 * norm.sf(abs(test.z))), rel=1e-9
-    )
-    same = ours.delong_test(truth, one, one)
-    assert (tuple(same.difference), same.z, same.p) == ((0, 0, 0), 0, 1)
-
-
-def test_delong_of_a_published_table():
-    # 109 CT images in five classes of suspicion: Hanley and McNeil, Radiology 143:29-36 (1982),
-    # AUC 0.893. DeLong's standard error 0.0307 and interval 0.83295 to 0.95339: Stata, [R] roctab.
-    normal, abnormal = [33, 6, 6, 11, 2], [3, 2, 2, 11, 33]
-    rating = np.concatenate([np.repeat(np.arange(5), n) for n in (normal, abnormal)])
-    found = ours.delong_interval(np.repeat([0, 1], [58, 51]), rating / 4)
-    assert round(found.value, 4) == 0.8932
-    assert (round(found.low, 5), round(found.high, 5)) == (0.83295, 0.95339)
-
-
-def test_delong_by_patient_equals_obuchowski_by_loops():
-    rng = np.random.default_rng(3)
-    truth, group = rng.integers(0, 2, 60), rng.integers(0, 15, 60)  # images of both classes
-    score = (rng.random(60) + 0.3 * truth + 0.4 * rng.random(15)[group]).round(1) / 2
-    psi = placements(truth, score)
-    theta, (m, n) = psi.mean(), psi.shape
-    s10 = s01 = s11 = i10 = i01 = 0
-    for i in range(15):
-        a = psi.mean(axis=1)[group[truth == 1] == i]
-        b = psi.mean(axis=0)[group[truth == 0] == i]
-        i10, i01 = i10 + (len(a) > 0), i01 + (len(b) > 0)
-        s10 += (a.sum() - len(a) * theta) ** 2
-        s01 += (b.sum() - len(b) * theta) ** 2
-        s11 += (a.sum() - len(a) * theta) * (b.sum() - len(b) * theta)
-    variance = i10 / (i10 - 1) * s10 / m**2 + i01 / (i01 - 1) * s01 / n**2
-    variance += 2 * 15 / 14 * s11 / (m * n)
-    found = ours.delong_interval(truth, score, groups=group)
-    assert found.high - found.value == pytest.approx(norm.ppf(0.975) * np.sqrt(variance))
-    drawn = ours.auc_interval(truth, score, task="binary", groups=group)
-    assert drawn.high - drawn.low == pytest.approx(found.high - found.low, rel=0.25)
-
-
-def test_delong_refuses_what_has_no_variance():
-    apart = [0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9]
-    with pytest.raises(DataError, match="variance of 0"):
-        ours.delong_interval(*apart)
-    with pytest.raises(DataError, match="two or more patients of each class"):
-        ours.delong_interval(*apart, groups=[1, 2, 3, 3])
-    with pytest.raises(DataError, match="permutation test"):
-        ours.delong_test(*apart, [0.9, 0.8, 0.2, 0.1])
-
-
-def test_delong_of_equal_models_is_wrong_once_in_twenty():
-    p = np.array([ours.delong_test(*two_models(seed, 60)).p for seed in range(200)])
-    assert abs(np.sum(p <= 0.05) - 10) <= 4 * 3.1  # 10 of 200 are expected; the error is 3.1
-    assert np.mean(p) == pytest.approx(0.5, abs=4 * 0.289 / 200**0.5)
 
 
 def closed_testing(p):

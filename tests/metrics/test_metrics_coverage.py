@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from mednb.metrics.classification import auc_of_weights, delong_interval
+from mednb.metrics.classification import auc_of_weights
 from mednb.metrics.intervals import bootstrap_all
 
 #: Distance of the classes, share of the variance that a patient's images have in common, sizes.
@@ -50,11 +50,3 @@ def test_the_bootstrap_by_patient_covers():
 
 def test_the_bootstrap_by_image_does_not():
     assert np.all(coverage(lambda y, p, g, i: drawn(y, p, None, i), 200) < 0.88)
-
-
-def test_delong_covers_by_patient_and_not_by_image():
-    def by_patient(y, p, g, seed):
-        return [delong_interval(y, p, groups=g)]
-
-    assert abs(coverage(by_patient, 1000)[0] - 0.95) <= 0.02
-    assert coverage(lambda y, p, g, i: [delong_interval(y, p)], 300)[0] < 0.88
