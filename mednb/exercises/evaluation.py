@@ -8,10 +8,10 @@ from mednb.exercises.core import Exercise, Function, Value
 
 __all__ = ["EXERCISES"]
 
-#: Truth, score and patient of some images; in the second, patients tie.
+#: Truth, score and patient of some images; in the second, two patients tie.
 CASES = [
-    tuple(map(np.array, ([0, 0, 0, 1, 1, 1, 0, 1], [1, 6, 2, 3, 5, 4, 7, 8], list("aabbbccd")))),
-    tuple(map(np.array, ([1, 0, 1, 0, 0], [0.5, 0.5, 0.2, 0.1, 0.7], list("abacd")))),
+    tuple(map(np.array, ([0, 0, 1, 1, 1, 0, 0, 1], [3, 4, 1, 2, 5, 6, 7, 8], list("aabbbccd")))),
+    tuple(map(np.array, ([1, 0, 1, 0, 0], [0.5, 0.5, 0.2, 0.4, 0.7], list("abacd")))),
 ]
 
 
