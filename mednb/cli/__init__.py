@@ -38,11 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         return 130
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         if (error.name or "").startswith("mednb"):  # our own mistake, which needs its traceback
             raise
         print(
-            f"mednb: Expected the package {error.name!r} in {sys.prefix}. Received: none. "
+            f"mednb: Expected the package {error.name!r} in {sys.prefix}. Received: {error}. "
             f"In the course's folder, `python course.py run` installs everything in .venv; "
             f"use that one's Python.",
             file=sys.stderr,

@@ -1,6 +1,5 @@
 """``mednb doctor``: what this machine has and what is wrong; ``mednb data``: what it holds."""
 
-import importlib
 import importlib.metadata
 import json
 import os
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mednb.cli.run import free_memory
+from mednb.data import store
 
 __all__ = ["Problem", "data", "examine", "main"]
 
@@ -53,7 +53,7 @@ def data(*, names: list[str], size: int | None) -> int:
     MednbError
         When a name is not known, or a download is refused or fails.
     """
-    from mednb import data as sets  # heavy: NumPy and the readers
+    from mednb import data as sets  # the readers take a while to load
 
     if not names:
         print(sets.names())
@@ -66,29 +66,24 @@ def data(*, names: list[str], size: int | None) -> int:
 def examine() -> tuple[list[tuple[str, str]], list[Problem]]:
     """Return what there is (name, value), and what is wrong."""
     runtime, crash = _start_runtime()
-    backend = runtime.get("backend", "tensorflow")
     devices = ", ".join(runtime.get("devices", ())) or "none found"
-    memory = free_memory()
-    data, broken = _data_layer()
+    folder, memory = store.data_folder(), free_memory()
     rows = [
         ("Python", f"{platform.python_version()} ({platform.system()} {platform.machine()})"),
         ("TensorFlow", _version("tensorflow-cpu", "tensorflow")),
-        ("Keras", f"{_version('keras')}, backend {backend}"),
+        ("Keras", f"{_version('keras')}, backend {runtime.get('backend', 'tensorflow')}"),
         ("OpenCV", _version("opencv-python-headless", "opencv-python")),
         ("medmnist", _version("medmnist")),
         ("Devices", f"{devices}; {os.cpu_count()} CPU cores"),
         ("Precision", str(runtime.get("precision", "unknown"))),
         ("Free memory", f"{memory / 1e9:.1f} GB"),
+        ("Data folder", f"{folder} ({_contents(folder)})"),
+        (
+            "Network",
+            "forbidden (MEDNB_OFFLINE)" if store.offline() else "allowed, when data is loaded",
+        ),
     ]
-    problems = [*_software(), *(p for p in (crash, broken) if p), *_memory(memory)]
-    if data is not None:
-        folder, offline = data.data_folder(), data.offline()
-        rows += [
-            ("Data folder", f"{folder} ({_contents(folder)})"),
-            ("Network", "forbidden (MEDNB_OFFLINE)" if offline else "allowed, when data is loaded"),
-        ]
-        problems += _folder(folder, can_download=data.writable(folder), offline=offline)
-    return rows, problems
+    return rows, [*_software(), *([crash] if crash else []), *_machine(folder, memory)]
 
 
 def _start_runtime() -> tuple[dict[str, Any], Problem | None]:
@@ -110,17 +105,6 @@ def _start_runtime() -> tuple[dict[str, Any], Problem | None]:
     )
 
 
-def _data_layer() -> tuple[Any, Problem | None]:
-    """Import what is asked about data here, so that a broken installation is reported too."""
-    try:
-        return importlib.import_module("mednb.data.store"), None
-    except ImportError as error:
-        return None, Problem(
-            f"mednb's data layer does not import: {error}",
-            "Set the course up again: `python course.py clean`, then `python course.py run`.",
-        )
-
-
 def _software() -> Iterator[Problem]:
     oldest, newest = PYTHONS
     if not oldest <= sys.version_info[:2] <= newest:
@@ -136,23 +120,20 @@ def _software() -> Iterator[Problem]:
             )
 
 
-def _memory(free: int) -> Iterator[Problem]:
-    if free < NEEDED_BYTES:
+def _machine(folder: Path, memory: int) -> Iterator[Problem]:
+    if memory < NEEDED_BYTES:
         yield Problem(
-            f"{free / 1e9:.1f} GB of memory are free; a notebook may take "
+            f"{memory / 1e9:.1f} GB of memory are free; a notebook may take "
             f"{NEEDED_BYTES / 1e9:.0f} GB.",
             "Close other programs (other notebooks' kernels too), or use a larger machine.",
         )
-
-
-def _folder(folder: Path, *, can_download: bool, offline: bool) -> Iterator[Problem]:
     if folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
         yield Problem(
             f"The data folder {folder} cannot be read.",
             "Set MEDNB_DATA to a folder of yours; without it, notebooks show simulated data only.",
             stops=False,
         )
-    elif not offline and not can_download:  # offline, a shared read-only folder will do
+    elif not store.offline() and not store.writable(folder):  # offline, a read-only one will do
         yield Problem(
             f"The data folder {folder} cannot be written to, so nothing can be downloaded.",
             "Set MEDNB_DATA to a folder of yours, or MEDNB_OFFLINE=1 if it holds all you need.",
@@ -160,13 +141,13 @@ def _folder(folder: Path, *, can_download: bool, offline: bool) -> Iterator[Prob
         )
 
 
-def _contents(folder: Path, most: int = 8) -> str:
+def _contents(folder: Path) -> str:
     try:
         names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     except OSError:
         return "not readable" if folder.exists() else "empty"
-    shown = ", ".join(names[:most]) or "empty"
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return (", ".join(names[:8]) or "empty") + more
 
 
 def _version(*distributions: str) -> str:

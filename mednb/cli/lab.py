@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -15,6 +16,7 @@ from typing import Any
 import nbformat
 
 from mednb.cli.run import course_root, find_notebooks
+from mednb.data.store import write
 from mednb.errors import DataError, MednbError
 
 __all__ = ["Copied", "build_workspace", "lab_command", "learner_copy", "main", "without_solution"]
@@ -24,6 +26,7 @@ STATE = ".copies.json"
 #: nbgrader's own marks, so that a teacher may grade the same files with it.
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")
+_SOLUTION = re.compile(rf"^([ \t]*){BEGIN}[ \t]*$.*?^[ \t]*{END}[ \t]*$", re.MULTILINE | re.DOTALL)
 #: The course is offline by rule: no news, no look-up of newer versions, and no question about it.
 OVERRIDES = {
     "@jupyterlab/apputils-extension:notification": {
@@ -118,9 +121,9 @@ def build_workspace(notebooks: Path, workspace: Path) -> Copied:
             continue
         if present != newest:
             (copied.new if present is None else copied.refreshed).append(name)
-            _write(target, nbformat.writes(learner) + "\n")
+            write(target, f"{nbformat.writes(learner)}\n".encode())
         written[name] = newest
-    _write(workspace / STATE, json.dumps(written, indent=1, sort_keys=True) + "\n")
+    write(workspace / STATE, json.dumps(written, indent=1, sort_keys=True).encode())
     return copied
 
 
@@ -182,27 +185,17 @@ def without_solution(source: str) -> str:
     DataError
         When the marks do not come in pairs.
     """
-    lines: list[str] = []
-    inside = False
-    for line in source.splitlines():
-        mark = line.strip()
-        if mark not in (BEGIN, END):
-            if not inside:
-                lines.append(line)
-            continue
-        if inside == (mark == BEGIN):
-            raise DataError(
-                f"Expected {BEGIN!r} and {END!r} in turns. Received: {mark!r} "
-                f"{'within' if inside else 'without'} a solution, in the cell\n{source}"
-            )
-        inside = not inside
-        if inside:
-            indent = line[: line.index("#")]
-            # What stands in no function must not raise: "Run All" goes on to the next exercise.
-            lines += [indent + stub for stub in (STUB if indent else STUB[:1])]
-    if inside:
-        raise DataError(f"Expected {END!r}. Received: a solution without end, in\n{source}")
-    return "\n".join(lines)
+    found = list(_SOLUTION.finditer(source))
+    if not source.count(BEGIN) == source.count(END) == len(found):
+        raise DataError(
+            f"Expected {BEGIN!r} and {END!r} in turns, each a line of its own. Received:\n{source}"
+        )
+    for match in reversed(found):
+        # What stands in no function must not raise: "Run All" goes on to the next exercise.
+        stubs = STUB if match[1] else STUB[:1]
+        stub = "\n".join(match[1] + line for line in stubs)
+        source = source[: match.start()] + stub + source[match.end() :]
+    return source
 
 
 def _present(target: Path) -> str | None:
@@ -219,10 +212,3 @@ def _digest(notebook: Any) -> str:
     """Return a SHA-256 of the cells' kinds and sources: opening or running changes neither."""
     cells = [(cell.cell_type, cell.source) for cell in notebook.cells]
     return hashlib.sha256(json.dumps(cells).encode("utf-8")).hexdigest()
-
-
-def _write(target: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    unfinished = target.with_name(target.name + ".part")
-    unfinished.write_text(text, "utf-8")
-    unfinished.replace(target)

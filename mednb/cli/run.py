@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import queue
 import re
 import sys
 import tempfile
@@ -22,20 +21,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from mednb.errors import MednbError, nearest
-
-__all__ = [
-    "Execution",
-    "OwnKernel",
-    "course_root",
-    "execute",
-    "find_notebooks",
-    "free_memory",
-    "kernel_environment",
-    "main",
-    "on_own_cores",
-    "tidy",
-]
+from mednb.errors import MednbError, UnknownNameError
 
 #: Free memory from which two notebooks may run at a time: each may take 4 GB.
 TWO_NEED_BYTES = 8 * 10**9
@@ -115,7 +101,7 @@ def main(
     jobs = min(jobs or _jobs(), len(paths))
     progress = _Progress(paths, jobs, _expected(root))
     print(f"Executing {len(paths)} notebook(s), {jobs} at a time{progress.forecast()}.", flush=True)
-    done: dict[Path, Execution] = {}
+    started, done = time.perf_counter(), dict[Path, Execution]()
     with tempfile.TemporaryDirectory() as profile:
         environment = kernel_environment(Path(profile), online=online)
         try:
@@ -134,7 +120,7 @@ def main(
         except KeyboardInterrupt:
             print(f"\nStopped. {len(done)} of {len(paths)} were done; the copies are kept.")
             return 130
-    print("\n".join(["", *_table(paths, done, progress.seconds()), ""]))
+    print("\n".join(["", *_table(done, time.perf_counter() - started), ""]))
     if failed := [path.stem for path in paths if done[path].failure is not None]:
         print(f"{len(failed)} of {len(done)} failed: {', '.join(failed)}.")
         return 1
@@ -167,25 +153,21 @@ def _executions(
             raise
 
 
-@contextlib.contextmanager
-def on_own_cores(jobs: int) -> Iterator[ThreadPoolExecutor]:
-    """Give a pool of threads that share out the cores; what a thread starts stays on its own.
+def on_own_cores(jobs: int) -> ThreadPoolExecutor:
+    """Return a pool of threads that share out the cores; what a thread starts stays on its own.
 
     A program keeps its number of threads, and with it its digits; but two programs no longer
     wait for each other's threads.
     """
-    shares: queue.Queue[list[int]] = queue.Queue()
     pins = jobs > 1 and hasattr(os, "sched_setaffinity")
     cores = sorted(os.sched_getaffinity(0)) if pins else []
-    for i in range(jobs):
-        shares.put(cores[i::jobs])
+    shares = iter([cores[i::jobs] for i in range(jobs)])
 
     def pin() -> None:
-        if mine := shares.get():
+        if mine := next(shares):
             os.sched_setaffinity(0, mine)
 
-    with ThreadPoolExecutor(jobs, initializer=pin) as pool:
-        yield pool
+    return ThreadPoolExecutor(jobs, initializer=pin)
 
 
 def execute(path: Path, *, environment: Mapping[str, str], timeout: int = 600) -> Execution:
@@ -217,10 +199,10 @@ def execute(path: Path, *, environment: Mapping[str, str], timeout: int = 600) -
         coalesce_streams=True,
         resources={"metadata": {"path": str(path.parent)}},
     )
-    watch = _Watch(kernel)
-    client.on_notebook_start = watch.started
-    client.on_cell_start = watch.cell_started
-    client.on_cell_executed = watch.sample
+    at, memory = {"cell": 0}, _Memory(kernel)
+    client.on_cell_start = lambda cell_index, **_: at.update(cell=cell_index)
+    client.on_cell_executed = memory.sample
+    memory.start()
     started = time.perf_counter()
     failure = None
     # The launching terminal is no place for what kernels say about their own transport; a kernel
@@ -229,20 +211,20 @@ def execute(path: Path, *, environment: Mapping[str, str], timeout: int = 600) -
         try:
             asyncio.run(client.async_execute(cleanup_kc=True, env=dict(environment), stderr=log))
         except CellExecutionError:
-            errors = [o for o in notebook.cells[watch.cell].outputs if o.output_type == "error"]
+            errors = [o for o in notebook.cells[at["cell"]].outputs if o.output_type == "error"]
             failure = "\n".join(line for error in errors for line in error.traceback)
         except Exception as error:  # too slow, killed, or never started
             log.seek(0)
             failure = f"{type(error).__name__}: {error}\n{log.read().decode('utf-8', 'replace')}"
         finally:
-            watch.stop()
+            memory.stopped.set()
     if failure is not None:
-        cells = notebook.cells[: watch.cell + 1]
+        cells = notebook.cells[: at["cell"] + 1]
         number = sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in cells)
         source = cells[-1].source if cells else ""
         failure = f"code cell {number}:\n\n{source}\n\n{_ANSI.sub('', failure).rstrip()}"
     seconds = time.perf_counter() - started
-    return Execution(tidy(notebook), seconds, watch.peak, failure)
+    return Execution(tidy(notebook), seconds, memory.peak, failure)
 
 
 def tidy(notebook: Any) -> Any:
@@ -263,116 +245,86 @@ def tidy(notebook: Any) -> Any:
     return notebook
 
 
-class _Watch:
-    """Where an execution is, and the most memory its kernel took: nbclient's hooks."""
+class _Memory(threading.Thread):
+    """Notes the most memory that a kernel and its children took, ten times a second."""
 
     def __init__(self, kernel: AsyncKernelManager) -> None:
-        self.cell, self.peak = 0, 0
-        self._kernel = kernel
-        self._process: psutil.Process | None = None
-        self._stop = threading.Event()
+        super().__init__(daemon=True)
+        self.peak, self.stopped, self._kernel = 0, threading.Event(), kernel
 
-    def started(self, **_: object) -> None:
-        process = getattr(self._kernel.provisioner, "process", None)
-        if process is not None:
-            self._process = psutil.Process(process.pid)
-            threading.Thread(target=self._sample_often, daemon=True).start()
-
-    def cell_started(self, *, cell_index: int, **_: object) -> None:
-        self.cell = cell_index
+    def run(self) -> None:
+        while not self.stopped.wait(0.1):
+            self.sample()
 
     def sample(self, **_: object) -> None:
-        """Add up the resident memory of the kernel and its children."""
-        if self._process is None:
-            return
-        with contextlib.suppress(psutil.Error, OSError):
-            processes = [self._process, *self._process.children(recursive=True)]
+        # No process yet, or none any more.
+        with contextlib.suppress(psutil.Error, OSError, AttributeError):
+            main = psutil.Process(self._kernel.provisioner.process.pid)  # type: ignore[union-attr]
+            processes = [main, *main.children(recursive=True)]
             self.peak = max(self.peak, sum(p.memory_info().rss for p in processes))
             # Where the system keeps a peak of its own, a spike between two samples counts too.
-            status = Path(f"/proc/{self._process.pid}/status")
+            status = Path(f"/proc/{main.pid}/status")
             if status.exists() and (found := re.search(r"VmHWM:\s+(\d+)", status.read_text())):
                 self.peak = max(self.peak, int(found[1]) * 1024)
-
-    def stop(self) -> None:
-        self._stop.set()
-
-    def _sample_often(self) -> None:
-        while not self._stop.wait(0.1):
-            self.sample()
 
 
 class _Progress:
     """Says what is done, and how long the rest may take; redraws a line only on a terminal."""
 
     def __init__(self, paths: list[Path], jobs: int, expected: Mapping[str, float]) -> None:
-        self.expected = {path: expected.get(path.stem, 60.0) for path in paths}
-        self.left = dict.fromkeys(paths, True)
-        self._begun: dict[Path, float] = {}
-        self._jobs, self._took, self._should = jobs, 0.0, 0.0
-        self._start = time.perf_counter()
+        self._left = {path: expected.get(path.stem, 60.0) for path in paths}
         self._width = max(len(path.stem) for path in paths)
-        self._drawn = ""
-
-    def seconds(self) -> float:
-        return time.perf_counter() - self._start
+        self._jobs, self._took, self._should = jobs, 0.0, 0.0
+        self._begun: dict[Path, float] = {}
 
     def forecast(self) -> str:
-        """Return ', about 6 minutes left': what the rest takes at the speed seen so far."""
+        """Return ', about 6 min left': what the rest takes at the speed seen so far."""
         pace = self._took / self._should if self._should else 1.0
         rests = [
-            max(5.0, self.expected[path] * pace - self._running(path)) for path in list(self.left)
+            max(5.0, expected * pace - self._running(path))
+            for path, expected in list(self._left.items())
         ]
         seconds = max(sum(rests) / self._jobs, max(rests, default=0.0))
-        return f", about {seconds / 60:.0f} min left" if seconds >= 60 else ", about a minute left"
+        return f", about {max(1, seconds / 60):.0f} min left" if rests else ""
 
     def started(self, path: Path) -> None:
         self._begun[path] = time.perf_counter()
 
     def show(self) -> None:
         """Draw what runs now, where someone watches."""
-        running = [path for path in list(self._begun) if path in self.left]
-        if not running or not sys.stdout.isatty():
-            return
-        told = ", ".join(f"{p.stem[:2]} for {self._running(p):.0f} s" for p in running)
-        self._draw(f"  running {told}{self.forecast()}")
+        running = [path for path in list(self._begun) if path in self._left]
+        if running and sys.stdout.isatty():
+            told = ", ".join(f"{p.stem[:2]} for {self._running(p):.0f} s" for p in running)
+            print(f"\r  {f'running {told}{self.forecast()}':<76}", end="\r", flush=True)
 
     def finished(self, path: Path, result: Execution) -> None:
         """Print the notebook's line, and how it failed."""
-        del self.left[path]
         self._took += result.seconds
-        self._should += self.expected[path]
-        self._draw("")
-        state = "ok" if result.failure is None else "FAILED"
-        rest = self.forecast() if self.left else ""
-        measured = f"{result.seconds:6.1f} s  {result.peak_bytes / 1e9:5.2f} GB  {state}"
-        print(f"  {path.stem:<{self._width}}  {measured}{rest}", flush=True)
+        self._should += self._left.pop(path)
+        if sys.stdout.isatty():  # over what `show` drew
+            print(" " * 78, end="\r")
+        print(f"  {path.stem:<{self._width}}  {_measured(result)}{self.forecast()}", flush=True)
         if result.failure is not None:
             lines = f"\n{path.stem}, {result.failure}\n".splitlines()
             print("\n".join(f"    {line}".rstrip() for line in lines), flush=True)
 
     def _running(self, path: Path) -> float:
-        begun = self._begun.get(path)
-        return 0.0 if begun is None else time.perf_counter() - begun
-
-    def _draw(self, line: str) -> None:
-        if self._drawn or line:
-            print("\r" + line.ljust(len(self._drawn)) + ("" if line else "\r"), end="", flush=True)
-        self._drawn = line
+        return time.perf_counter() - self._begun[path] if path in self._begun else 0.0
 
 
-def _table(paths: list[Path], done: Mapping[Path, Execution], seconds: float) -> Iterator[str]:
-    width = max(len(name) for name in [*(path.stem for path in paths), "Notebook"])
-    yield f"{'Notebook':<{width}}  {'Minutes':>7}  {'Peak GB':>7}  Result"
-    for path in paths:
-        result = done[path]
-        measured = f"{result.seconds / 60:7.1f}  {result.peak_bytes / 1e9:7.2f}"
-        first, *more = result.headlines or [""]
-        state = "failed" if result.failure is not None else "ok"
-        yield f"{path.stem:<{width}}  {measured}  {state}{': ' if first else ''}{first}"
-        for line in more:
-            yield f"{'':<{width + 18}}      {line}"
+def _measured(result: Execution) -> str:
+    state = "ok" if result.failure is None else "FAILED"
+    return f"{result.seconds:6.1f} s  {result.peak_bytes / 1e9:5.2f} GB  {state}"
+
+
+def _table(done: Mapping[Path, Execution], seconds: float) -> Iterator[str]:
+    """Yield a line for each notebook, in reading order, with its headlines below."""
+    width = max(len(path.stem) for path in done)
+    for path, result in sorted(done.items()):
+        yield f"{path.stem:<{width}}  {_measured(result)}"
+        yield from (f"    {line}" for line in result.headlines)
     most = max(result.peak_bytes for result in done.values()) / 1e9
-    yield f"{'All':<{width}}  {seconds / 60:7.1f}  {most:7.2f}"
+    yield f"All: {seconds / 60:.1f} minutes, at most {most:.2f} GB."
 
 
 def _jobs() -> int:
@@ -436,12 +388,7 @@ def find_notebooks(folder: Path, names: list[str]) -> list[Path]:
         stem = Path(name).name.removesuffix(".ipynb")
         fitting = [path for path in found if path.stem.startswith(stem)]
         if not fitting:
-            known = [path.stem for path in found]
-            close = nearest(stem, known)
-            hint = f" Did you mean {close!r}?" if close else ""
-            raise MednbError(
-                f"Expected a notebook among {', '.join(known)}. Received: {name!r}.{hint}"
-            )
+            raise UnknownNameError("notebook", stem, [path.stem for path in found])
         wanted.update(fitting)
     return [path for path in found if not names or path in wanted]
 

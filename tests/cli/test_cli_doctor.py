@@ -82,10 +82,13 @@ def test_unsuitable_python(healthy, monkeypatch, capsys):
     assert "the course needs 3.98 to 3.99" in report(capsys)
 
 
-def test_broken_data_layer_is_reported(healthy, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "mednb.data.store", None)
-    assert main(["doctor"]) == 1
-    assert "data layer does not import" in report(capsys)
+def test_broken_data_layer_is_reported(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "platformdirs", None)
+    for name in ("mednb.cli.doctor", "mednb.data.store", "mednb.data"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.delattr("mednb.data.store", raising=False)
+    assert main(["doctor"]) == 2
+    assert "Expected the package 'platformdirs'" in capsys.readouterr().err
 
 
 def test_data_folder_that_cannot_be_written_is_told_but_does_not_stop(healthy, monkeypatch, capsys):
