@@ -56,7 +56,7 @@ def data(*, names: list[str], size: int | None) -> int:
     from mednb import data as sets  # the readers take a while to load
 
     if not names:
-        print(sets.names())
+        print(sets.names().to_string())
     for name in names:
         loaded = sets.load(name) if size is None else sets.load(name, size=size)
         print(loaded.card())

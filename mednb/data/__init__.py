@@ -5,7 +5,7 @@ Everything arrives as :class:`mednb.types.Split`, :class:`~mednb.types.Dataset` 
 """
 
 from mednb.data.dicom import example, read_dicom
-from mednb.data.registry import Entry, Names, load, names
+from mednb.data.registry import load, names
 from mednb.data.video import read_video
 
-__all__ = ["Entry", "Names", "example", "load", "names", "read_dicom", "read_video"]
+__all__ = ["example", "load", "names", "read_dicom", "read_video"]

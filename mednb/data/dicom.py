@@ -39,7 +39,6 @@ _SOFT_TISSUE = (40.0, 400.0)
 _CENTIMETRES = 3
 #: How well the moving pixels must fit the stated region before it is believed to be shrunk.
 _AGREEMENT = 0.8
-_YBR = ("YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 #: Images that come from the detector, not from a screen.
 _DETECTOR = (
     "CT Image Storage",
@@ -132,12 +131,9 @@ def read_dicom(path: str | os.PathLike[str], *, deidentify: bool = True) -> Clip
 
 def _open(path: Path) -> Any:
     import pydicom
-    from pydicom.errors import InvalidDicomError
     from pydicom.filereader import read_file_meta_info
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-    if not path.is_file():
-        raise DataError(f"Expected a DICOM file. Received: no file at {plain(path)}.")
     if (size := path.stat().st_size) > MOST_BYTES:
         raise DataError(f"Expected at most 2 GiB. Received: {path.name}, {readable_size(size)}.")
     with path.open("rb") as f:
@@ -146,15 +142,10 @@ def _open(path: Path) -> Any:
                 f"Expected a DICOM file, which has the letters DICM at byte 128. "
                 f"Received: something else, {plain(path.name)}."
             )
-    try:
-        meta = read_file_meta_info(path)
-        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-            _check_deflated(path, 144 + meta.FileMetaInformationGroupLength)
-        ds = pydicom.dcmread(path)
-    except InvalidDicomError:
-        raise DataError(
-            f"Expected a DICOM file. Received: something else, {plain(path.name)}."
-        ) from None
+    meta = read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        _check_deflated(path, 144 + meta.FileMetaInformationGroupLength)
+    ds = pydicom.dcmread(path)
     if not any(name in ds for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         kind = _uid_name(ds.get("SOPClassUID"))
         raise DataError(
@@ -188,18 +179,15 @@ def _frames(ds: Any, path: Path) -> tuple[NDArray[np.uint8], list[str], bool]:
     from pydicom.pixels import apply_color_lut, iter_pixels
 
     colour = str(ds.get("PhotometricInterpretation", ""))
-    n, palette = _check_pixels(ds, path), colour == "PALETTE COLOR"
-    in_colour = palette or int(ds.get("SamplesPerPixel", 1)) > 1
-    shape = (int(ds.Rows), int(ds.Columns), 3 if in_colour else 1)
+    n, *rest = _shape(ds, path)
+    palette, in_colour = colour == "PALETTE COLOR", rest[-1] > 1
     bits = 16 if palette else int(ds.get("BitsStored", 8))
     show, notes = (None, []) if in_colour else _window(ds, path, n, colour)
-    out = np.empty((n, *shape), np.uint8)
+    out = np.empty((n, *rest), np.uint8)
     done, free = 0, not in_colour and bits > 8
     for stored in _decoding(iter_pixels(ds), ds, path):
-        if done == n or stored.size != np.prod(shape[:2]) * (1 if palette else shape[2]):
-            raise DataError(
-                f"Expected {n} frames of {shape} in {plain(path.name)}. Received: more."
-            )
+        if done == n or stored.size != np.prod(rest[:2]) * (1 if palette else rest[2]):
+            raise DataError(f"Expected {n} frames of {rest} in {plain(path.name)}. Received: more.")
         if palette:
             stored = apply_color_lut(stored, ds)
         if show is not None:
@@ -207,18 +195,18 @@ def _frames(ds: Any, path: Path) -> tuple[NDArray[np.uint8], list[str], bool]:
             stored = show(stored)
         elif stored.dtype != np.uint8:
             stored = stored >> max(bits - 8, 0)
-        out[done] = stored.reshape(shape)
+        out[done] = stored.reshape(rest)
         done += 1
     if done != n:
         raise DataError(f"Expected {n} frames in {plain(path.name)}. Received: {done}.")
     if in_colour:
-        notes = [f"Pixels: {colour if colour in ('RGB', 'PALETTE COLOR', *_YBR) else 'colour'}, "
-                 "shown as RGB."]  # fmt: skip
+        known = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+        notes = [f"Pixels: {colour if colour in known else 'colour'}, shown as RGB."]
     return out, notes, free
 
 
-def _check_pixels(ds: Any, path: Path) -> int:
-    """Return the number of frames; refuse absurd sizes and what cannot be decoded."""
+def _shape(ds: Any, path: Path) -> tuple[int, int, int, int]:
+    """Return (T, H, W, C) of the pixels; refuse absurd sizes and what cannot be decoded."""
     from pydicom.pixels import get_decoder
 
     syntax: Any = getattr(ds.file_meta, "TransferSyntaxUID", None)
@@ -234,11 +222,14 @@ def _check_pixels(ds: Any, path: Path) -> int:
             f"No installed package decodes {syntax.name} ({syntax}), which {plain(path.name)} uses."
             f" Install one: pip install 'pylibjpeg[all]' (known to decode it: {needs})."
         )
+    colour = (
+        ds.get("PhotometricInterpretation") == "PALETTE COLOR"
+        or int(ds.get("SamplesPerPixel") or 1) > 1
+    )
     n = int(ds.get("NumberOfFrames") or 1)
-    channels = 3 if ds.get("PhotometricInterpretation") == "PALETTE COLOR" else 1
-    shape = (n, int(ds.Rows), int(ds.Columns), max(channels, int(ds.get("SamplesPerPixel") or 1)))
+    shape = (n, int(ds.Rows), int(ds.Columns), 3 if colour else 1)
     check_size(shape, max(int(ds.get("BitsAllocated") or 8) // 8, 1), name=path.name)
-    return n
+    return shape
 
 
 def _decoding(frames: Any, ds: Any, path: Path) -> Any:
@@ -311,23 +302,31 @@ def _window(ds: Any, path: Path, n: int, colour: str) -> tuple[Any, list[str]]:
     return show, notes + (["Inverted: low values were white."] if invert else [])
 
 
-def _number(ds: Any, name: str, default: float | None = None) -> Any:
-    """Return the first of one or many numbers; refuse what is not finite."""
+def _numbers(ds: Any, name: str) -> list[float]:
+    """Return the numbers of an element that may hold none, one or many."""
     value = ds.get(name)
     if value is None or value == "":
+        return []
+    several = hasattr(value, "__iter__") and not isinstance(value, str)
+    return [float(v) for v in (value if several else [value])]
+
+
+def _number(ds: Any, name: str, default: float | None = None) -> Any:
+    """Return the first of one or many numbers; refuse what is not finite."""
+    found = next(iter(_numbers(ds, name)), None)
+    if found is None or (name == "RescaleSlope" and found == 0):
         return default
-    found = float(value if isinstance(value, (int, float, str)) else next(iter(value)))
     if not np.isfinite(found):
         raise DataError(f"Expected {name} to be a number. Received: {found}. Export it again.")
-    return default if name == "RescaleSlope" and found == 0 else found
+    return found
 
 
 def _frame_time(ds: Any, n: int) -> tuple[float | None, list[str]]:
     """Return seconds per frame and where they come from; the order of trust is the docstring's."""
     if n == 1:
         return None, []
-    time, rate = (_many(ds.get(name))[:1] for name in ("FrameTime", "CineRate"))
-    steps = np.array(_many(ds.get("FrameTimeVector"))[1:])
+    time, rate = (_numbers(ds, name)[:1] for name in ("FrameTime", "CineRate"))
+    steps = np.array(_numbers(ds, "FrameTimeVector")[1:])
     if time and 0 < time[0] < np.inf:
         return time[0] / 1000, [f"Frame time: {time[0]:g} ms (FrameTime)."]
     if len(steps) and 0 < steps.mean() < np.inf:
@@ -337,13 +336,6 @@ def _frame_time(ds: Any, n: int) -> tuple[float | None, list[str]]:
     if rate and 0 < rate[0] < np.inf:
         return 1 / rate[0], [f"Frame time: {1000 / rate[0]:g} ms (from CineRate)."]
     return None, ["Frame time: the file does not say."]
-
-
-def _many(value: Any) -> list[float]:
-    if value is None or value == "":
-        return []
-    one = not hasattr(value, "__iter__") or isinstance(value, str)
-    return [float(v) for v in ([value] if one else value)]
 
 
 def _geometry(
@@ -478,7 +470,7 @@ def _spacing(
             return (10 * steps[0] * scale, 10 * steps[1] * scale), [
                 "Pixel size: from the ultrasound region (cm per pixel)."
             ]
-    values = _many(ds.get("PixelSpacing"))
+    values = _numbers(ds, "PixelSpacing")
     if len(values) == 2 and all(0 < v < np.inf for v in values):
         return (values[0], values[1]), ["Pixel size: PixelSpacing."]
     return None, ["Pixel size: the file does not say."]

@@ -198,7 +198,7 @@ def load_camus(
         if split := splits.get(path.name):
             with store.door(path / f"Info_{view}.cfg", f"a text file Info_{view}.cfg"):
                 text = (path / f"Info_{view}.cfg").read_text(encoding="utf-8")
-            info = {k.strip().lower(): v.strip() for k, _, v in map(_halves, text.splitlines())}
+            info = {k.lower(): v for k, v in re.findall(r"(?m)^\s*(\w+)\s*:\s*(.*?)\s*$", text)}
             try:
                 ef = float(info.get("ef") or info["lvef"])
                 backwards = float(info["ed"]) > float(info["es"])
@@ -214,8 +214,8 @@ def load_camus(
                 "ef": ef,
                 "fps": fps if fps > 0 else np.nan,
                 "backwards": backwards,
+                "quality": store.plain(info.get("imagequality", "")),
             }
-            about["quality"] = store.plain(info.get("imagequality", ""))
             films.append(Film(path, split, path.name, int(ef < 50), about))
 
     def cut(film: Film) -> dict[str, Any]:
@@ -291,10 +291,6 @@ def _area(xy: NDArray[np.float64]) -> float:
     return float(abs(x @ np.roll(y, -1) - np.roll(x, -1) @ y) / 2)
 
 
-def _halves(line: str) -> tuple[str, str, str]:
-    return line.partition(":")
-
-
 def _camus_splits(folder: Path) -> tuple[dict[str, str], str]:
     """Return the split of each patient, by the publisher's lists where they are."""
     lists = {"train": "training", "val": "validation", "test": "testing"}
@@ -322,8 +318,6 @@ def _itk(
 
     path = next(iter(sorted(folder.glob(f"{stem}.nii*"))), folder / f"{stem}.nii.gz")
     with store.door(path, f"an image {stem}.nii.gz"):
-        if not path.is_file():
-            raise FileNotFoundError
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
         reader.ReadImageInformation()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mednb.data import store
-from mednb.errors import DataError, DownloadError, OfflineError
+from mednb.errors import DataError, DownloadError
 from mednb.types import Dataset, Split, content_digests
 
 __all__ = ["LICENSE", "load"]
@@ -102,8 +102,7 @@ def _find(root: str | os.PathLike[str] | None) -> tuple[NDArray[Any], ...]:
         cases = sorted(p for p in place.glob("*") if (p / "masks").is_dir())
         if cases:
             return _read_folders(cases)
-    kind = OfflineError if store.offline() else DownloadError
-    raise kind(
+    raise DownloadError(
         "The nuclei are not on this machine (2018 Data Science Bowl, BBBC038v1, about 80 MB). "
         f"Licence {LICENSE}. Get stage1_train.zip from {_SOURCE}, unpack it into a folder "
         "stage1_train, and set MEDNB_DATA to the folder that holds it."

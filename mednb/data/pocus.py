@@ -136,9 +136,7 @@ def load(
     )
 
 
-def split_patients(
-    patients: Sequence[str], labels: Sequence[int], shares: Mapping[str, float] = _SHARES
-) -> dict[str, str]:
+def split_patients(patients: Sequence[str], labels: Sequence[int]) -> dict[str, str]:
     """Return the split of every patient: whole patients, each class spread as far as it goes.
 
     No draw: class by class, the patients with the most films come first (then by name), and each
@@ -150,8 +148,6 @@ def split_patients(
     ----------
     patients, labels
         Of each film. A patient with films of several classes counts with the most frequent.
-    shares
-        Share of the films by split.
 
     Returns
     -------
@@ -165,16 +161,16 @@ def split_patients(
     # max keeps the first of equals: the smaller class number.
     kind = {p: max(sorted(v), key=v.__getitem__) for p, v in votes.items()}
     out: dict[str, str] = {}
-    taken = dict.fromkeys(shares, 0)
+    taken = dict.fromkeys(_SHARES, 0)
     for label in sorted(set(kind.values())):
         members = sorted((p for p in kind if kind[p] == label), key=lambda p: (-count[p], p))
         total = sum(count[p] for p in members)
-        lacks = {split: share * total for split, share in shares.items()}
-        empty = dict.fromkeys(shares, True)
+        lacks = {split: share * total for split, share in _SHARES.items()}
+        empty = dict.fromkeys(_SHARES, True)
         for i, patient in enumerate(members):
             # No split stays empty while there are patients enough for all.
             due = sum(empty.values()) >= len(members) - i
-            options = [s for s in shares if empty[s]] if due and any(empty.values()) else [*shares]
+            options = [s for s in _SHARES if empty[s] or not (due and any(empty.values()))]
             split = max(options, key=lambda s: (lacks[s], -taken[s]))
             out[patient] = split
             lacks[split] -= count[patient]

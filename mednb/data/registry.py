@@ -1,16 +1,18 @@
 """Every data set by name. A new one is one more :class:`Entry`."""
 
 import os
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mednb.data import echo, medmnist, nuclei, pocus, simulated
-from mednb.errors import MednbError, UnknownNameError
+from mednb.errors import UnknownNameError
 from mednb.types import Dataset
 
-__all__ = ["Entry", "Names", "load", "names"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["load", "names"]
 
 
 class _Load(Protocol):
@@ -47,52 +49,28 @@ class Entry:
     read: _Load
     size: int = 28
 
-    def __str__(self) -> str:
-        kind = "simulated" if self.simulated else "real"
-        pixels = ", ".join(map(str, self.sizes)) or "any size"
-        return f"{kind:<9}  {self.task:<11}  {pixels:<16}  {self.license}"
 
+def names() -> "pd.DataFrame":
+    """Return a table of every data set that :func:`load` knows, simulated ones marked.
 
-class Names(Mapping[str, Entry]):
-    """The data sets by name; prints as a table."""
-
-    def __init__(self, entries: Mapping[str, Entry], note: str = "") -> None:
-        self._entries, self._note = dict(entries), note
-
-    def __getitem__(self, name: str) -> Entry:
-        return self._entries[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __repr__(self) -> str:
-        width = max(map(len, self))
-        lines = [f"{name:<{width}}  {entry}" for name, entry in self.items()]
-        return "\n".join([*lines, *([self._note] if self._note else [])])
-
-    def _repr_markdown_(self) -> str:
-        lines = ["| name | kind | task | pixels | licence |", "|:--|:--|:--|:--|:--|"]
-        for name, e in self.items():
-            kind = "simulated" if e.simulated else "real"
-            pixels = ", ".join(map(str, e.sizes)) or "any size"
-            lines.append(f"| `{name}` | {kind} | {e.task} | {pixels} | {e.license} |")
-        return "\n".join([*lines, *(["", self._note] if self._note else [])])
-
-
-def names() -> Names:
-    """Return every data set that :func:`load` knows, simulated ones marked.
-
-    Without the package medmnist its sets are not known, and the table says so.
+    Raises
+    ------
+    MednbError
+        When the package medmnist, which names most of them, is not installed.
     """
-    found = _ours()
-    try:
-        found.update(_medmnist())
-    except MednbError as error:
-        return Names(found, note=str(error))
-    return Names(found)
+    import pandas as pd  # takes a while to load
+
+    entries = _ours() | _medmnist()
+    rows = {
+        name: {
+            "kind": "simulated" if entry.simulated else "real",
+            "task": entry.task,
+            "pixels": ", ".join(map(str, entry.sizes)) or "any size",
+            "licence": entry.license,
+        }
+        for name, entry in entries.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def load(

@@ -150,11 +150,7 @@ def locked(path: Path, doing: str) -> Iterator[None]:
 
 def readable_size(n: float) -> str:
     """Return a number of bytes as a reader would write it: ``"12.3 MB"``."""
-    for unit in ("B", "kB", "MB"):
-        if n < 999.5:
-            return f"{n:.0f} B" if unit == "B" else f"{n:.1f} {unit}"
-        n /= 1000
-    return f"{n:.2f} GB"
+    return f"{n / 1e9:.2f} GB" if n >= 1e9 else f"{n / 1e6:.1f} MB"
 
 
 def plain(text: object) -> str:
@@ -226,7 +222,7 @@ def obtain(file: RemoteFile, *, root: str | os.PathLike[str] | None = None) -> P
         with locked(path, "downloading"):
             if not path.is_file():
                 _download(file, path)
-    except (DownloadError, filelock.Timeout):
+    except DownloadError:
         raise
     except OSError as error:
         full = error.errno in (ENOSPC, EDQUOT)
@@ -568,11 +564,11 @@ def door(path: Path, expected: str) -> Iterator[None]:
     Not the library's words: they may quote the file, and the file may hold a name.
     """
     try:
+        if not path.is_file():
+            raise DataError(f"Expected {expected}. Received: no file at {plain(path)}.")
         yield
     except (DataError, DownloadError):
         raise
-    except FileNotFoundError:
-        raise DataError(f"Expected {expected}. Received: no file at {path}.") from None
     except Exception as error:
         raise DataError(
             f"Expected {expected}. Received: {plain(path.name)}, which cannot be read "
@@ -580,15 +576,14 @@ def door(path: Path, expected: str) -> Iterator[None]:
         ) from None
 
 
-def check_size(shape: Sequence[int], bytes_each: int, *, name: str, mend: str = "") -> None:
+def check_size(shape: Sequence[int], bytes_each: int, *, name: str) -> None:
     """Refuse pixels that take more than 2 GiB: a header of a few bytes can claim terabytes."""
-    claim = " x ".join(map(str, shape))
-    if min(shape) < 1 or (size := prod(shape) * bytes_each) > MOST_BYTES:
-        what = "at least one of each" if min(shape) < 1 else f"{size / 2**30:.3g} GiB"
+    size = prod(shape) * bytes_each
+    if min(shape) < 1 or size > MOST_BYTES:
         raise DataError(
-            f"Expected frames, rows and columns of at most {MOST_BYTES / 2**30:g} GiB in "
-            f"{plain(name)}. Received: a header that claims {claim} ({what}). "
-            f"{mend or 'If it is not corrupt, cut it into shorter files.'}"
+            f"Expected at least one frame, row and column, and at most {MOST_BYTES / 2**30:g} GiB, "
+            f"in {plain(name)}. Received: a header that claims {' x '.join(map(str, shape))}, "
+            f"{size / 2**30:.3g} GiB. If it is not corrupt, cut it into shorter files."
         )
 
 

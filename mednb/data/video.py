@@ -53,7 +53,6 @@ def read_video(
     path: str | os.PathLike[str],
     *,
     deidentify: bool = True,
-    seconds_per_frame: float | None = None,
     step: int = 1,
     max_frames: int | None = None,
 ) -> Clip:
@@ -66,9 +65,6 @@ def read_video(
     deidentify
         Black out what lies outside the sector that moves. The file's own text (title, dates, place)
         is never read. The notes say what was done and what could not be.
-    seconds_per_frame
-        Time between two frames of the file in s, where something better than the container knows
-        it: a table that came with the data, or the scanner.
     step
         Take every ``step``-th frame; the clip's ``seconds_per_frame`` grows with it.
     max_frames
@@ -78,7 +74,8 @@ def read_video(
     -------
     Clip
         ``frames`` ``(T, H, W, C)`` uint8 in 0..255, C = 1 when the colour channels agree;
-        ``seconds_per_frame`` in s, None when the container gives no believable rate;
+        ``seconds_per_frame`` in s, None when the container gives no believable rate (where you
+        know better, ``dataclasses.replace(clip, seconds_per_frame=...)``);
         ``spacing_mm`` None, for no video format holds it; ``deidentified`` never True, see the
         notes.
 
@@ -96,7 +93,9 @@ def read_video(
     is the mean of the durations, without the last frame's, which is a pause. MPEG-1 knows eight
     frame rates, so a converter wrote the nearest. Explained in notebook 00.
     """
-    _check_arguments(step, max_frames, seconds_per_frame)
+    for name, value in (("step", step), ("max_frames", max_frames)):
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise DataError(f"Expected {name}: a whole number, at least 1. Received: {value!r}.")
     # Absolute, for FFmpeg takes a relative "http:x" or "concat:x" for an address.
     path = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would follow what a test checks
     with door(path, "a video file"):
@@ -106,7 +105,7 @@ def read_video(
             source = _gif(path, told) if kind == "GIF" else _ffmpeg(path, told)
             frames, decoded, stopped = _collect(source, path, step, max_frames)
         notes = [] if stopped else _counted(path, decoded, told)
-        seconds, said = _frame_time(kind, len(frames), told, seconds_per_frame, step)
+        seconds, said = _frame_time(kind, len(frames), told, step)
         notes += [*said, "Pixel size: a video file cannot say."]
         verdict: bool | None = False
         if deidentify:
@@ -120,21 +119,8 @@ def read_video(
         return Clip(frames, seconds_per_frame=seconds, notes=(*notes, *said), deidentified=verdict)
 
 
-def _check_arguments(step: int, max_frames: int | None, seconds: float | None) -> None:
-    for name, value in (("step", step), ("max_frames", 1 if max_frames is None else max_frames)):
-        if not isinstance(value, int) or value < 1:
-            raise DataError(f"Expected {name}: a whole number, at least 1. Received: {value!r}.")
-    if seconds is not None and not (np.isfinite(seconds) and seconds > 0):
-        raise DataError(
-            f"Expected seconds_per_frame to be positive, such as 1 / 50 for 50 frames per second. "
-            f"Received: {seconds}."
-        )
-
-
 def _kind(path: Path) -> str:
     """Return the container, by the first bytes."""
-    if not path.is_file():
-        raise DataError(f"Expected a video file. Received: no file at {plain(path)}.")
     with path.open("rb") as file:
         head = file.read(512)
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
@@ -284,13 +270,9 @@ def _counted(path: Path, decoded: int, told: _Told) -> list[str]:
     return [f"Frames: {decoded}, counted by decoding{claims}."]
 
 
-def _frame_time(
-    kind: str, n: int, told: _Told, given: float | None, step: int
-) -> tuple[float | None, list[str]]:
+def _frame_time(kind: str, n: int, told: _Told, step: int) -> tuple[float | None, list[str]]:
     """Return seconds between the frames taken, and where that comes from."""
     each = f", every frame {step} times that: step={step}" if step > 1 else ""
-    if given is not None:
-        return given * step, [f"Frame time: {1000 * given:g} ms (given by the caller){each}."]
     if n == 1:
         return None, []
     if not _RATES[0] <= told.rate <= _RATES[1]:

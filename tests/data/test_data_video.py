@@ -119,36 +119,18 @@ class TestCounting:
         assert clip.seconds_per_frame == pytest.approx(0.08)
         clip = read_video(path, max_frames=3, deidentify=False)
         np.testing.assert_array_equal(clip.frames[..., 0], film[:3])
-        clip = read_video(path, step=3, seconds_per_frame=0.01)
-        assert clip.seconds_per_frame == pytest.approx(0.03)
 
-    @pytest.mark.parametrize(
-        "wrong",
-        [
-            {"step": 0},
-            {"step": 1.5},
-            {"max_frames": 0},
-            {"seconds_per_frame": 0.0},
-            {"seconds_per_frame": float("nan")},
-        ],
-    )
+    @pytest.mark.parametrize("wrong", [{"step": 0}, {"step": 1.5}, {"max_frames": 0}])
     def test_wrong_arguments(self, tmp_path, film, wrong):
         with pytest.raises(DataError, match=next(iter(wrong))):
             read_video(gif(tmp_path / "a.gif", film), **wrong)
 
     @pytest.mark.parametrize(
         ("told", "seconds"),
-        [
-            (0.0, None),
-            (1000.0, None),
-            (90000.0, None),
-            (0.5, None),
-            (float("nan"), None),
-            (50.0, 0.02),
-        ],
+        [(told, None) for told in (0.0, 0.5, 1000.0, 90000.0, float("nan"))] + [(50.0, 0.02)],
     )
     def test_rates_that_no_scanner_has(self, told, seconds):
-        found, (note,) = video._frame_time("AVI", 9, video._Told(rate=told), None, 1)
+        found, (note,) = video._frame_time("AVI", 9, video._Told(rate=told), 1)
         assert found == seconds
         assert note.startswith("Frame time")
 
