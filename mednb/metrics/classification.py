@@ -5,7 +5,7 @@ which is what makes the bootstrap cheap; the tests hold each to scikit-learn's t
 explains them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +68,7 @@ class Report(Result):
     task
         One of :data:`TASKS`.
     prevalence
-        Share of the cases that are of each class, or have each label, by name.
+        Share of the cases that are of each class, or have each label.
     """
 
     auc: Estimate
@@ -81,16 +81,15 @@ class Report(Result):
     n: int
     n_groups: int
     task: str
-    prevalence: Mapping[str, float]
+    prevalence: list[float]
 
     def title(self) -> str:
         """Return cases, patients and prevalence in one line, with what must stand beside them."""
-        *_, (name, share) = self.prevalence.items()
         notes = [f"n = {self.n} in {self.n_groups} groups", f"{self.task}, 95 % intervals"]
         if self.task == "binary":
-            notes.append(f"positive class {name}, {share:.1%} of the cases")
+            notes.append(f"{self.prevalence[1]:.1%} of the cases are positive")
         elif self.task == "multi-label":
-            no = 1 - np.mean(list(self.prevalence.values()))
+            no = 1 - np.mean(self.prevalence)
             notes.append(f"saying no to every label has accuracy {no:.3f}")
         if self.auc.low == self.auc.high or self.accuracy.low == self.accuracy.high:
             notes.append("an interval of no width is not certainty: too few errors to draw from")
@@ -103,7 +102,6 @@ def evaluate(
     *,
     task: str,
     groups: ArrayLike | None = None,
-    classes: Sequence[str] | None = None,
     seed: int = 0,
     replicates: int = 2000,
 ) -> Report:
@@ -123,8 +121,6 @@ def evaluate(
         One of :data:`TASKS`.
     groups
         ``(N,)`` patient or phantom of each case: what the bootstrap draws.
-    classes
-        Class names; the second is the positive class of a binary task.
     seed, replicates
         Of the bootstrap.
 
@@ -133,17 +129,13 @@ def evaluate(
     DataError
         For NaN, scores that are not probabilities, a class without a case, unknown patients.
     ShapeError
-        When the columns of ``y_score``, ``groups`` or ``classes`` do not fit.
+        When the columns of ``y_score`` or ``groups`` do not fit.
     UnknownNameError
         When there is no such task.
     """
     truth, score = checked(y_true, y_score, task)
     n, binary = len(truth), task == "binary"
     member = checked_groups(groups, n)
-    k = 2 if binary else score.shape[1]
-    names = [str(j) for j in range(k)] if classes is None else np.asarray(classes, str).tolist()
-    if len(names) != k or len(set(names)) != k:
-        raise ShapeError(f"Expected {k} different class names. Received: {names}.")
     y, said = _yes_or_no(truth, score, task)
     which = "specificity" if binary else "precision"
     figures = ("auc", "accuracy", "balanced_accuracy", "sensitivity", which, "f1")
@@ -160,15 +152,13 @@ def evaluate(
         if right[among].all() or not right[among].any():
             patients = np.unique(member[among])
             found[name] = share_of_cases(np.full(len(patients), right[among].all()))
-    prevalence = y.mean(axis=0).tolist()
+    shares_of = y.mean(axis=0).tolist()
     return Report(
         **found,  # type: ignore[arg-type]
         n=n,
         n_groups=len(np.unique(member)),
         task=task,
-        prevalence=dict(
-            zip(names, [1 - prevalence[0], *prevalence] if binary else prevalence, strict=True)
-        ),
+        prevalence=[1 - shares_of[0], *shares_of] if binary else shares_of,
     )
 
 
