@@ -1,8 +1,8 @@
 """GANs for small grey images: two networks against each other in one ``keras.Model``.
 
-The usual ways to train a GAN (two calls of ``train_on_batch``, or a ``train_step`` of one's own)
-are slow or tied to one backend. Here ``call`` gives the three logits that both losses need, and
-Keras' own trainer does the rest. What keeps the players apart are two stopped gradients:
+A training step of one's own, as in notebook 04, is tied to one backend. Here ``call`` gives the
+three logits that both losses need, and Keras' own trainer does the rest. What keeps the players
+apart are two stopped gradients:
 
 ====================== ===================================================== ==================
 logit                  how                                                   who learns from it
@@ -24,9 +24,9 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import ArrayLike, NDArray
 
-from mednb.errors import ShapeError
+from mednb.errors import MednbError, ShapeError
 
-__all__ = ["Adversarial", "ConditionalGAN", "SpectralConv2D", "SpectralDense", "conditional_gan"]
+__all__ = ["Adversarial", "ConditionalGAN", "conditional_gan", "generator"]
 
 LATENT, WIDTH = 32, 16
 
@@ -39,15 +39,16 @@ def losses(real: Any, fake: Any, fooled: Any) -> tuple[Any, Any]:
 
 
 class Adversarial(keras.Model):  # type: ignore[misc]  # Keras has no types
-    """What every GAN here shares: the two players, their losses, an Adam for each.
+    """A generator against a discriminator, an Adam for each; compiled, ready for ``fit``.
 
-    A subclass says in ``call`` what is real and what is generated, and returns :meth:`judge`.
+    Takes a mapping of ``images``, real ones in the range of the generator's, and, for conditional
+    players, the ``condition`` ``(N, K)``.
 
     Parameters
     ----------
     generator, discriminator
-        Built; the names of the discriminator's layers start with ``D_``, which is how each variable
-        finds its optimizer.
+        Built: of noise ``(N, Z)`` or ``[noise, condition]``, and of images or ``[images,
+        condition]``, to logits.
     rates
         Learning rates of G and of D; 0 holds a player still.
     seed
@@ -64,26 +65,41 @@ class Adversarial(keras.Model):  # type: ignore[misc]  # Keras has no types
     ) -> None:
         super().__init__()
         self.generator, self.discriminator = generator, discriminator
+        noise = generator.input_shape
+        self.latent = (noise[0] if isinstance(noise, list) else noise)[-1]
         self.seeds = keras.random.SeedGenerator(seed)
         self.loss_d_metric = keras.metrics.Mean("loss_d")
         self.loss_g_metric = keras.metrics.Mean("loss_g")
         self.built = True  # Keras' trainer wants to know that nothing is left to build
         # Old gradients mislead where the opponent moves: a first moment far below the usual 0.9.
         adam_g, adam_d = (keras.optimizers.Adam(r, beta_1=0.5, beta_2=0.99) for r in rates)
-        players = keras.optimizers.OptimizerMap(adam_g, {"D_.*": adam_d})
+        paths = {v.path: adam_d for v in discriminator.trainable_variables}
+        if paths.keys() & {v.path for v in generator.trainable_variables}:
+            raise MednbError("Expected layers of other names in G than in D. Received: the same.")
+        players = keras.optimizers.OptimizerMap(adam_g, paths)
         self.compile(optimizer=keras.optimizers.MultiOptimizer(players))
 
-    def judge(self, real: Any, fake: Any, conditions: list[Any], training: bool) -> dict[str, Any]:
-        """Return the three logits of a batch; ``fake`` carries the gradient to G."""
-        n, D = ops.shape(real)[0], self.discriminator
+    def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """Return the three logits of one batch."""
+        x, c, D = inputs["images"], inputs.get("condition"), self.discriminator
+        n, given = ops.shape(x)[0], [] if c is None else [c]
+        z = keras.random.normal((n, self.latent), seed=self.seeds)
+        made = self.generator([z, *given] if given else z, training=training)
+        images = self.changed(ops.concatenate([x, made]), training)
+        real, fake = images[:n], images[n:]
         # One pass over both halves of the batch is faster than two.
-        images = ops.concatenate([real, ops.stop_gradient(fake)])
-        twice = [ops.concatenate([c, c]) for c in conditions]
-        logits = D([images, *twice], training=training)
+        both = ops.concatenate([real, ops.stop_gradient(fake)])
+        twice = [ops.concatenate([c, c]) for c in given]
+        logits = D([both, *twice] if given else both, training=training)
         weights = [ops.stop_gradient(v.value) for v in D.trainable_variables]
         state = [ops.stop_gradient(v.value) for v in D.non_trainable_variables]
-        fooled, _ = D.stateless_call(weights, state, [fake, *conditions], training=training)
+        last = [fake, *given] if given else fake
+        fooled, _ = D.stateless_call(weights, state, last, training=training)
         return {"real": logits[:n], "fake": logits[n:], "fooled": fooled}
+
+    def changed(self, images: Any, training: bool) -> Any:
+        """Return what D is shown of real and generated images: here the images themselves."""
+        return images
 
     def compute_loss(
         self,
@@ -118,17 +134,17 @@ def conditional_gan(
         raise ShapeError(f"Expected H and W as multiples of 4. Received: {shape}. Pad the images.")
     keras.utils.set_random_seed(seed)
     condition = classes + len(values)
-    generator, averaged = (_generator(shape, condition) for _ in range(2))
+    player, averaged = (generator(shape, condition) for _ in range(2))
     D = _discriminator(shape, condition)
-    return ConditionalGAN(generator, averaged, D, classes, values, rates=rates, seed=seed)
+    return ConditionalGAN(player, averaged, D, classes, values, rates=rates, seed=seed)
 
 
 class ConditionalGAN(Adversarial):
     """G, D, and a moving average of G, from which images are made: :func:`conditional_gan`.
 
-    Takes a mapping of ``images`` ``(N, H, W, C)`` uint8, ``labels`` ``(N,)`` and, with continuous
-    conditions, ``values`` ``(N, V)``. The condition c is the class as one-hot vector, then the
-    values in standard deviations.
+    :meth:`columns` makes what ``fit`` takes of uint8 images ``(N, H, W, C)``, labels ``(N,)`` and,
+    with continuous conditions, values ``(N, V)``. The condition c is the class as one-hot vector,
+    then the values in standard deviations.
     """
 
     def __init__(
@@ -149,28 +165,32 @@ class ConditionalGAN(Adversarial):
         self.moves = keras.random.SeedGenerator(options["seed"])
         self.steps = self.add_weight(name="steps", shape=(), initializer="zeros", trainable=False)
 
-    def condition(self, labels: Any, values: Any = None) -> Any:
-        """Return c ``(N, K + V)``."""
-        c = ops.one_hot(ops.cast(labels, "int32"), self.classes, dtype="float32")
-        if not len(self.scale):
+    def condition(self, labels: ArrayLike, values: ArrayLike | None = None) -> NDArray[Any]:
+        """Return c ``(N, K + V)`` float32."""
+        c: NDArray[Any] = np.eye(self.classes, dtype="float32")[np.asarray(labels)]
+        if values is None:
             return c
         mean, sd = self.scale.T
-        return ops.concatenate([c, (ops.cast(values, "float32") - mean) / sd], axis=-1)
+        asked = (np.reshape(values, (len(c), -1)).astype("float32") - mean) / sd
+        return np.hstack([c, asked])
 
-    def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Return the logits of one batch."""
-        x = ops.cast(inputs["images"], "float32") / 127.5 - 1
-        c, n = self.condition(inputs["labels"], inputs.get("values")), ops.shape(x)[0]
-        z = keras.random.normal((n, LATENT), seed=self.seeds)
-        images = ops.concatenate([x, self.generator([z, c], training=training)])
-        if training:
-            images = diff_augment(images, self.moves)
-            self.steps.assign(self.steps + 1)
-            # A short memory at first, or the initial weights would stay in the average for long.
-            d = ops.minimum(0.99, self.steps / (self.steps + 10))
-            for a, w in zip(self.averaged.weights, self.generator.weights, strict=True):
-                a.assign(d * a + (1 - d) * ops.stop_gradient(ops.convert_to_tensor(w)))
-        return self.judge(images[:n], images[n:], [c], training)
+    def columns(
+        self, images: NDArray[np.uint8], labels: ArrayLike, values: ArrayLike | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Return the mapping that ``fit`` takes."""
+        scaled = images.astype("float32") / 127.5 - 1
+        return {"images": scaled, "condition": self.condition(labels, values)}
+
+    def changed(self, images: Any, training: bool) -> Any:
+        """Return images moved at random, and let the average follow the generator."""
+        if not training:
+            return images
+        self.steps.assign(self.steps + 1)
+        # A short memory at first, or the initial weights would stay in the average for long.
+        d = ops.minimum(0.99, self.steps / (self.steps + 10))
+        for a, w in zip(self.averaged.weights, self.generator.weights, strict=True):
+            a.assign(d * a + (1 - d) * ops.stop_gradient(ops.convert_to_tensor(w)))
+        return diff_augment(images, self.moves)
 
     def sample(
         self,
@@ -184,10 +204,8 @@ class ConditionalGAN(Adversarial):
 
         ``z`` ``(N, 32)`` is noise of one's own, for a walk from image to image.
         """
-        y = np.asarray(labels)
-        noise = np.random.default_rng(seed).standard_normal((len(y), LATENT)) if z is None else z
-        given = None if values is None else np.reshape(values, (len(y), -1))
-        c = ops.convert_to_numpy(self.condition(y, given))
+        c = self.condition(labels, values)
+        noise = np.random.default_rng(seed).standard_normal((len(c), LATENT)) if z is None else z
         made = self.averaged.predict([np.asarray(noise, "float32"), c], batch_size=256, verbose=0)
         grey: NDArray[np.uint8] = np.clip(np.round((made + 1) * 127.5), 0, 255).astype(np.uint8)
         return grey
@@ -223,80 +241,35 @@ def diff_augment(images: Any, seed: keras.random.SeedGenerator) -> Any:
     return x * (1 - inside(height)[:, :, None, None] * inside(width)[:, None, :, None])
 
 
-class _Spectral(layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """A layer that uses W / sigma(W), whose largest singular value is 1.
-
-    ``keras.layers.SpectralNormalization`` overwrites W at every forward pass, so the network moves
-    even when its optimizer does not. Miyato et al. (2018), arXiv:1802.05957.
-    """
-
-    def build(self, input_shape: Any) -> None:
-        """Make W, and the vector u that a power iteration improves."""
-        super().build(input_shape)
-        shape = (1, self.kernel.shape[-1])
-        self.u = self.add_weight(
-            name="u", shape=shape, initializer="random_normal", trainable=False
-        )
-
-    def normalized(self, training: bool) -> Any:
-        """Return W / sigma(W), after one step of the power iteration in training."""
-        W = ops.reshape(self.kernel, (-1, self.kernel.shape[-1]))
-        if training:
-            v = _unit(ops.matmul(self.u, ops.transpose(W)))
-            self.u.assign(ops.stop_gradient(_unit(ops.matmul(v, W))))
-        u = ops.stop_gradient(_unit(ops.convert_to_tensor(self.u)))
-        v = ops.stop_gradient(_unit(ops.matmul(u, ops.transpose(W))))
-        return self.kernel / (ops.sum(ops.matmul(v, W) * u) + 1e-12)
+def _halvings(shape: tuple[int, ...]) -> int:
+    return 3 if min(shape[:2]) >= 48 and not (shape[0] % 8 or shape[1] % 8) else 2
 
 
-class SpectralConv2D(_Spectral, layers.Conv2D):  # type: ignore[misc]
-    """2-D convolution with W / sigma(W), without activation; arguments as in Keras."""
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Return ``(N, H', W', C_out)``."""
-        kernel = self.normalized(training)
-        x = ops.conv(inputs, kernel, strides=self.strides, padding=self.padding)
-        return x + ops.convert_to_tensor(self.bias)
-
-
-class SpectralDense(_Spectral, layers.Dense):  # type: ignore[misc]
-    """Dense layer with W / sigma(W), without activation; arguments as in Keras."""
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Return ``(N, units)``."""
-        x = ops.matmul(inputs, self.normalized(training))
-        return x if self.bias is None else x + ops.convert_to_tensor(self.bias)
-
-
-def _unit(x: Any) -> Any:
-    return x / (ops.sqrt(ops.sum(ops.square(x))) + 1e-12)
-
-
-def _generator(shape: tuple[int, ...], condition: int) -> keras.Model:
-    height, width, channels = shape
+def generator(shape: tuple[int, ...], condition: int) -> keras.Model:
+    """Return G of noise ``(N, 32)`` and a condition, to images in -1..1."""
+    levels = _halvings(shape)
+    small = shape[0] // 2**levels, shape[1] // 2**levels
     z, c = keras.Input((LATENT,)), keras.Input((condition,))
     x: Any = layers.Concatenate()([z, c])
-    x = layers.Dense(height // 4 * (width // 4) * 2 * WIDTH, use_bias=False)(x)
-    x = layers.Reshape((height // 4, width // 4, 2 * WIDTH))(x)
-    x = layers.Activation("relu")(layers.BatchNormalization(momentum=0.9)(x))
-    # Enlarged smoothly and then convolved: a transposed convolution leaves a checkerboard.
-    x = layers.UpSampling2D(2, interpolation="bilinear")(x)
-    x = layers.Conv2D(WIDTH, 3, padding="same", use_bias=False)(x)
-    x = layers.Activation("relu")(layers.BatchNormalization(momentum=0.9)(x))
-    x = layers.UpSampling2D(2, interpolation="bilinear")(x)
-    x = layers.Conv2D(channels, 3, padding="same")(x)
+    channels = WIDTH * 2 ** (levels - 1)
+    x = layers.Dense(small[0] * small[1] * channels, use_bias=False)(x)
+    x = layers.Reshape((*small, channels))(x)
+    for level in reversed(range(levels)):
+        x = layers.Activation("relu")(layers.BatchNormalization(momentum=0.9)(x))
+        # Enlarged smoothly and then convolved: a transposed convolution leaves a checkerboard.
+        x = layers.UpSampling2D(2, interpolation="bilinear")(x)
+        channels = WIDTH * 2 ** (level - 1) if level else shape[2]
+        x = layers.Conv2D(channels, 3, padding="same", use_bias=not level)(x)
     return keras.Model([z, c], layers.Activation("tanh", dtype="float32")(x), name="generator")
 
 
 def _discriminator(shape: tuple[int, ...], condition: int) -> keras.Model:
-    """Score an image by how real it looks, w . h(x), plus how well it fits c, V c . sum h(x)."""
+    """Score an image by how real it looks, w . h(x), plus how well it fits c, V c . mean h(x)."""
     image, c = keras.Input(shape), keras.Input((condition,))
     x: Any = image
-    for i, channels in enumerate((WIDTH, 2 * WIDTH)):
-        x = SpectralConv2D(channels, 4, 2, padding="same", name=f"D_down{i}")(x)
-        x = layers.LeakyReLU(0.2)(x)
-    w = SpectralDense(1, name="D_real")
-    V = SpectralDense(2 * WIDTH, use_bias=False, name="D_condition")
-    real = w(layers.Flatten()(x))
-    fits = ops.sum(V(c) * ops.sum(x, axis=(1, 2)), axis=-1, keepdims=True)
-    return keras.Model([image, c], real + fits, name="discriminator")
+    for i in range(_halvings(shape)):
+        x = layers.LeakyReLU(0.2)(layers.Conv2D(WIDTH * 2**i, 4, 2, padding="same")(x))
+    real = layers.Dense(1)(layers.Flatten()(x))
+    asked = layers.Dense(x.shape[-1], use_bias=False)(c)
+    fits = layers.Dot(axes=1)([asked, layers.GlobalAveragePooling2D()(x)])
+    return keras.Model([image, c], layers.Add()([real, fits]), name="discriminator")

@@ -64,6 +64,12 @@ RESULTS = {
         "split the phantoms": 0.88,
         "belong together": 0.5,
     },
+    "04-2": {
+        "one for each spot": [500],
+        "No point is near": [0] * 8,
+        "mode collapse": [0, 400, 0, 60, 0, 0, 0, 0],
+        "still missing": [50, 60, 70, 0, 90, 30, 40, 19],
+    },
     "01-2": {
         "Two numbers": {"one": 0.002},
         "single number": {"one": [0.1, 0.002], "two": [0.1, 0.0004]},
