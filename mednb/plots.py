@@ -33,7 +33,6 @@ __all__ = [
     "architecture",
     "bland_altman",
     "choose",
-    "confusion",
     "curves",
     "film",
     "frame",
@@ -457,35 +456,6 @@ def intervals(
     ax.set(xlabel=xlabel, yticks=y, yticklabels=names, ylim=(-0.6, len(names) - 0.4))
     if references:
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    show(fig, alt=alt)
-
-
-def confusion(matrix: ArrayLike, classes: Sequence[str], *, alt: str) -> None:
-    """Show a confusion matrix: rows are the truth, columns the prediction.
-
-    Parameters
-    ----------
-    matrix
-        ``(K, K)`` counts.
-    classes
-        K class names.
-    alt
-        Alternative text.
-    """
-    from sklearn.metrics import ConfusionMatrixDisplay
-
-    counts = np.asarray(matrix)
-    if counts.shape != (len(classes), len(classes)):
-        raise ShapeError(
-            f"Expected a matrix of {len(classes)} x {len(classes)}. Received: {counts.shape}."
-        )
-    side = 1.6 + 0.7 * len(classes)
-    fig, ax = plt.subplots(figsize=(side, side))
-    drawn = ConfusionMatrixDisplay(counts, display_labels=classes)
-    drawn.plot(ax=ax, cmap="Blues", colorbar=False, xticks_rotation=30, values_format="d")
-    plt.setp(ax.get_xticklabels(), ha="right", rotation_mode="anchor")
-    ax.set(xlabel="predicted class", ylabel="true class")
-    ax.grid(visible=False)
     show(fig, alt=alt)
 
 

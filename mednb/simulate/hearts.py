@@ -531,8 +531,8 @@ def film(
     a: Real,
     *,
     gain: Real | float = 1.0,
-    still: Real | None = None,
-    flow: Real | None = None,
+    still: Real | float = 0.0,
+    flow: Real | float = 0.0,
     rng: np.random.Generator | None = None,
 ) -> Real:
     """Return the power of the echoes, frame by frame.
@@ -550,11 +550,11 @@ def film(
         ``(R, U)`` or a number: attenuation, shadows and time-gain compensation together, as a
         factor. Applied where the scatterer is, within half a grid step.
     still
-        ``(2, R, U)`` what does not move, on the grid, its gain included; or None.
+        ``(2, R, U)`` what does not move, on the grid, its gain included.
     flow
-        ``(R, U)`` root mean square of what is new in every frame, its gain included; or None.
+        ``(R, U)`` root mean square of what is new in every frame, its gain included.
     rng
-        Draws what is new in every frame; needed when ``flow`` is given.
+        Draws what is new in every frame; None when nothing is.
 
     Returns
     -------
@@ -564,18 +564,10 @@ def film(
     a = np.broadcast_to(a, r.shape)
     out = np.empty((len(r), *us.grid(scanner).shape))
     for t in range(len(r)):
-        field = us.spread(scanner, r[t], u[t], a[t])
-        field *= gain
-        if still is not None:
-            field += still
-        if flow is not None and rng is not None:
-            white = unit_noise(scanner, rng)
-            white *= flow
-            field += white
-        real, imaginary = us.receive(scanner, field)
-        np.multiply(real, real, out=out[t])
-        imaginary *= imaginary
-        out[t] += imaginary
+        field = us.spread(scanner, r[t], u[t], a[t]) * gain + still
+        if rng is not None:
+            field += flow * unit_noise(scanner, rng)
+        out[t] = np.sum(us.receive(scanner, field) ** 2, axis=0)
     return out
 
 

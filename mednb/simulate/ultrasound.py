@@ -399,25 +399,16 @@ def spread(scanner: Scanner, r: Real, u: Real, a: Real) -> Real:
         p, q, r, a = p[inside], q[inside], r[inside], a[inside]
     weight = phasor(scanner, r)
     i, j = p.astype(np.intp), q.astype(np.intp)
-    p -= i
-    q -= j
-    i *= n_u
-    i += j
-    corners = np.empty((4, len(p)))
-    at = np.empty((4, len(p)), np.intp)
+    p, q = p - i, q - j
     low = a * p
-    np.multiply(low, q, out=corners[3])
-    np.subtract(low, corners[3], out=corners[2])
-    np.subtract(a, low, out=low)
-    np.multiply(low, q, out=corners[1])
-    np.subtract(low, corners[1], out=corners[0])
-    for row, step in zip(at, (0, 1, n_u, n_u + 1), strict=True):
-        np.add(i, step, out=row)
-    out = np.empty((2, *g.shape))
-    for plane, part in zip(out, (weight.real, weight.imag), strict=True):
-        sums = np.bincount(at.ravel(), (corners * part).ravel(), minlength=n_r * n_u)
-        plane[...] = sums.reshape(g.shape)
-    return out
+    high = a - low
+    corners = np.stack([high - high * q, high * q, low - low * q, low * q])
+    at = (i * n_u + j + np.array([[0], [1], [n_u], [n_u + 1]])).ravel()
+    sums = [
+        np.bincount(at, (corners * part).ravel(), minlength=n_r * n_u)
+        for part in (weight.real, weight.imag)
+    ]
+    return np.array(sums, np.float64).reshape(2, n_r, n_u)
 
 
 @lru_cache(maxsize=32)

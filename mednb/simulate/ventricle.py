@@ -171,10 +171,11 @@ class Ventricle:
         y = (np.minimum(Z, self.length) - self.a) / half
         return np.asarray((self.b + self.wall) * np.sqrt(np.clip(1 - y * y, 0, None)))
 
-    def share(self, Z: Real, *, lateral: bool) -> Real:
-        """Return g(Z): inward motion of a side as a share of a healthy middle's."""
+    def share(self, Z: Real, lateral: bool | NDArray[np.bool_]) -> Real:
+        """Return g(Z): inward motion of a point's side as a share of a healthy middle's."""
         Y = Z / self.length
-        loss, centre, width = self.weak[int(lateral)]
+        septal, free = self.weak
+        loss, centre, width = (np.where(lateral, b, a) for a, b in zip(septal, free, strict=True))
         base: Real = 1 - (1 - self.base_share) * smoothstep((Y - 0.55) / 0.45)
         return np.asarray(base * (1 - loss * np.exp(-0.5 * ((Y - centre) / width) ** 2)))
 
@@ -279,7 +280,7 @@ class Ventricle:
         radial = side * (1 - tau) * blood * (1 - over) * weight
         f = self.f(Zc)
         root_f = np.sqrt(f)
-        g = self._share_of(Zc, lateral)
+        g = self.share(Zc, lateral)
         return Points(
             X0=X - radial * rho,
             Z=Z,
@@ -341,7 +342,7 @@ class Ventricle:
         x1, Z = x - m.dx, (z - m.dz) / m.lam
         lateral, R = x1 > 0, np.abs(x1)
         side = np.where(lateral, 1.0, -1.0)
-        g = self._share_of(Z, lateral)
+        g = self.share(Z, lateral)
         f, endo = self.f(Z), self.endo(Z)
         inner = np.sqrt(f) * (self.b + g * np.where(lateral, m.right, m.left))
         wall = np.sqrt(np.maximum(m.lam * (R**2 - inner**2), 0) + endo**2)
@@ -382,7 +383,7 @@ class Ventricle:
         R, lateral, lam = np.abs(X), X > 0, m.lam[:, None]
         delta = np.where(lateral, m.right[:, None], m.left[:, None])
         Z = np.minimum(z / lam, L)
-        f, g = self.f(Z), self._share_of(Z, lateral)
+        f, g = self.f(Z), self.share(Z, lateral)
         inner = np.sqrt(f) * (self.b + g * delta)
         outer2 = inner**2 + (self.epi(Z) ** 2 - f * self.b**2) / lam
         code = np.where(outer2 > R * R, MYOCARDIUM, BACKGROUND)
@@ -394,10 +395,6 @@ class Ventricle:
         code = np.where(tau > 0, np.where(atrium, ATRIUM, BACKGROUND), code)
         out[:, near] = code
         return out
-
-    def _share_of(self, Z: Real, lateral: NDArray[np.bool_]) -> Real:
-        """Return g(Z) of each point's own side."""
-        return np.where(lateral, self.share(Z, lateral=True), self.share(Z, lateral=False))
 
 
 # --- rhythm ------------------------------------------------------------------------------------
