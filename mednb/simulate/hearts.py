@@ -535,31 +535,20 @@ def film(
     flow: Real | float = 0.0,
     rng: np.random.Generator | None = None,
 ) -> Real:
-    """Return the power of the echoes, frame by frame.
+    """Return the power of the echoes, frame by frame, ``(T, R, U)``.
 
     power_t = |blur(gain * scatterers_t + still + flow * white_t)|^2
 
     Parameters
     ----------
-    scanner
-        The probe.
+    scanner, rng
+        The probe; draws what is new in every frame (None: nothing is).
     r, u, a
-        ``(T, K)`` beam coordinates of the moving scatterers and their amplitudes; ``a`` may also
-        be ``(K,)``.
+        ``(T, K)`` beam coordinates and amplitudes of the moving scatterers; ``a`` also ``(K,)``.
     gain
-        ``(R, U)`` or a number: attenuation, shadows and time-gain compensation together, as a
-        factor. Applied where the scatterer is, within half a grid step.
-    still
-        ``(2, R, U)`` what does not move, on the grid, its gain included.
-    flow
-        ``(R, U)`` root mean square of what is new in every frame, its gain included.
-    rng
-        Draws what is new in every frame; None when nothing is.
-
-    Returns
-    -------
-    ndarray
-        ``(T, R, U)`` float64.
+        ``(R, U)``: attenuation, shadows and time-gain compensation together, as a factor.
+    still, flow
+        ``(2, R, U)`` what does not move; ``(R, U)`` root mean square of what is new. Both gained.
     """
     a = np.broadcast_to(a, r.shape)
     out = np.empty((len(r), *us.grid(scanner).shape))
