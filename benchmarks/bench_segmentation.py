@@ -36,8 +36,8 @@ from mednb.metrics.intervals import mean_of_cases
 from mednb.metrics.overlap import dice, evaluate
 from mednb.metrics.ventricle import ejection, volumes
 from mednb.models.unet import segment
-from mednb.sequences import CAVITY
 from mednb.simulate.hearts import REGIONS
+from mednb.simulate.ventricle import CAVITY
 from mednb.types import Clip, Split
 
 RESULT = Path(__file__).with_name("segmentation.json")

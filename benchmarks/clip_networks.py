@@ -1,12 +1,11 @@
-"""Networks on whole clips, space and time at once: the rivals of notebook 03's two stages."""
+"""Networks for whole clips: those on space and time at once, and encoder and memory as one."""
 
 from typing import Any
 
 import keras
 from keras import layers, ops
 
-from mednb import sequences
-from mednb.models.rnn import answer
+from mednb.models import rnn
 from mednb.train import fit
 from mednb.types import Split
 
@@ -45,17 +44,24 @@ def r2plus1d(shape: tuple[int, ...], **last: Any) -> keras.Model:
     return keras.Model(inputs, answer(x, **last), name="r2plus1d")
 
 
-def sequence_model(encoder: keras.Model, head: keras.Model) -> keras.Model:
-    """Return encoder and head as one network, from clips to answers.
+def two_stages(kind: rnn.Kind, shape: tuple[int, ...], **last: Any) -> keras.Model:
+    """Return notebook 03's encoder and a recurrent unit as one network, from clips to answers.
 
     All frames go through the encoder at once. ``keras.layers.TimeDistributed`` calls it T times,
     which makes a graph T times as large and has BatchNorm normalise each frame number by itself.
     """
-    (frames, features), shape = head.input_shape[1:], encoder.input_shape[1:]
-    inputs = keras.Input((frames, *shape))
-    x = encoder(ops.reshape(inputs, (-1, *shape)))
-    outputs = head(ops.reshape(x, (-1, frames, features)))
-    return keras.Model(inputs, outputs, name="sequence_model")
+    encoder = rnn.frame_encoder(shape[1:])
+    inputs = keras.Input(shape)
+    x = ops.reshape(encoder(ops.reshape(inputs, (-1, *shape[1:]))), (-1, shape[0], 16))
+    memory = rnn.recurrent(kind, 16).layers[0]
+    return keras.Model(inputs, answer(memory(x - ops.mean(x, axis=1, keepdims=True)), **last))
+
+
+def answer(x: Any, activation: str, mean: float = 0.0, sd: float = 1.0) -> Any:
+    """Return a last layer with one number; a regression starts at ``mean``, in its unit."""
+    start = keras.initializers.Constant(mean / sd)
+    x = layers.Dense(1, activation=activation, bias_initializer=start, dtype="float32")(x)
+    return x if sd == 1 else layers.Rescaling(sd, dtype="float32")(x)
 
 
 def fit_clips(
@@ -63,27 +69,24 @@ def fit_clips(
 ) -> keras.Model:
     """Return a network trained on clips from scratch: one answer a clip to learn everything from.
 
-    Optimizer, limit of the gradient and loss are those of :func:`mednb.sequences.fit_head`.
+    Gradients are clipped to a global norm of 1; the loss of a regression is the squared error over
+    the variance of the targets.
     """
-    last: dict[str, Any] = {"activation": "sigmoid", "mean": 0.0, "sd": 1.0}
+    last: dict[str, Any] = {"activation": "sigmoid"}
     loss: Any = "binary_crossentropy"
     if y != "labels":
         values = (split.targets or {})[y]
         last = {"activation": "linear", "mean": float(values.mean()), "sd": float(values.std())}
-        loss = sequences.unexplained_variance(last["sd"])
+
+        def loss(y: Any, said: Any) -> Any:
+            y = ops.reshape(ops.cast(y, said.dtype), ops.shape(said))
+            return ops.mean(ops.square((y - said) / last["sd"]), axis=-1)
+
     keras.utils.set_random_seed(seed)
     network = {"conv_lstm": conv_lstm, "r2plus1d": r2plus1d}[kind]
     model = network(split.clips.shape[1:], **last)  # type: ignore[union-attr]
-    model.compile(sequences.adam(3e-3, epochs, len(split), 16), loss)
-    fit(
-        model,
-        split,
-        val=val,
-        epochs=epochs,
-        batch_size=16,
-        seed=seed,
-        x="clips",
-        y=y,
-        verbose=False,
-    )
+    rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * -(-len(split) // 16))
+    model.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), loss)
+    about: dict[str, Any] = {"batch_size": 16, "seed": seed, "x": "clips", "y": y}
+    fit(model, split, val=val, epochs=epochs, verbose=False, **about)
     return model

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from clip_networks import r2plus1d, sequence_model
+from clip_networks import r2plus1d, two_stages
 
 import mednb
 from mednb import train
@@ -91,12 +91,8 @@ def build(kind: str, shape: tuple[int, ...], ef: np.ndarray) -> Any:
     import keras
 
     answer = {"activation": "linear", "mean": float(ef.mean()), "sd": float(ef.std())}
-    if kind == "r2plus1d":
-        model = r2plus1d(shape, **answer)
-    else:
-        encoder = rnn.frame_encoder(shape[1:])
-        head = rnn.sequence_head(kind, shape[0], encoder.output_shape[-1], **answer)
-        model = sequence_model(encoder, head)
+    whole = kind == "r2plus1d"
+    model = r2plus1d(shape, **answer) if whole else two_stages(kind, shape, **answer)
     model.compile(keras.optimizers.Adam(1e-3, global_clipnorm=1.0), "mean_squared_error")
     return model
 

@@ -12,7 +12,7 @@ from mednb import simulate
 from mednb.data import simulated
 from mednb.errors import DataError, UnknownNameError
 from mednb.registration import per_case, pull
-from mednb.types import Split, check_disjoint
+from mednb.types import Clip, Split, check_disjoint
 
 
 @pytest.fixture(scope="module")
@@ -295,3 +295,35 @@ def test_opencvs_turn_is_the_one_of_the_field():
 def test_modalities_need_masks():
     with pytest.raises(DataError, match="pairs with masks"):
         simulated.modalities(replace(blocks(), masks=None), seed=0)
+
+
+def sector(mm=(0.8, 1.0), t=4):
+    """A grey sector with its tip at row 10, column 70, and a dark disc of radius 20 mm in it."""
+    y, x = np.mgrid[:200, :160].astype(float)
+    down, across = (y - 10) * mm[0], (x - 70) * mm[1]
+    inside = (down >= 0) & (np.hypot(down, across) < 145) & (np.abs(across) <= 0.7 * down + 1)
+    disc = np.hypot(down - 70, across) < 20
+    frames = np.where(inside, np.where(disc, 25, 120), 0).astype(np.uint8)
+    return Clip(np.repeat(frames[None, ..., None], t, axis=0), spacing_mm=mm)
+
+
+def test_the_probe_lies_at_the_top_and_millimetres_stay():
+    film = simulated.as_phantom(sector())
+    assert film.shape == (4, 64, 64, 1)
+    assert film.max() == 255
+    dark = (film[0, ..., 0] > 20) & (film[0, ..., 0] < 120)  # the disc within the bright sector
+    places = np.argwhere(dark[20:40])
+    row, column = places.mean(axis=0) + np.array([20, 0])
+    assert row * simulated.SPACING_MM == pytest.approx(70, abs=2.5)
+    assert column == pytest.approx(31.5, abs=1)
+    assert len(places) * simulated.SPACING_MM**2 == pytest.approx(np.pi * 20**2, rel=0.25)
+    lower = simulated.as_phantom(sector(), shift=(0, 3))
+    np.testing.assert_allclose(lower[:, 3:], film[:, :-3], atol=2)
+    assert simulated.as_phantom(sector(), gamma=0.6).mean() > film.mean()
+
+
+def test_only_a_clip_that_knows_its_pixels_becomes_a_phantom():
+    with pytest.raises(DataError, match="spacing_mm None"):
+        simulated.as_phantom(Clip(sector().frames))
+    with pytest.raises(DataError, match="black"):
+        simulated.as_phantom(Clip(np.zeros_like(sector().frames), spacing_mm=(1.0, 1.0)))
