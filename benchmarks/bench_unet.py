@@ -18,7 +18,6 @@ from table import record
 
 N, SIZE, CLASSES, BATCH, EPOCHS, ROUNDS, THREADS = 256, 64, 4, 32, 4, 2, 2
 DEPTH, WIDTH, RATE = 4, 12, 2e-3
-NORMS = ("batch", "group")
 
 Result = dict[str, float]
 
@@ -34,7 +33,7 @@ def phantoms() -> tuple[np.ndarray, np.ndarray]:
     return grey.clip(0, 255).astype(np.uint8)[..., None], masks.astype(np.uint8)
 
 
-def run_mednb(norm: str) -> Result:
+def run_mednb() -> Result:
     """Train as the course does."""
     import keras
 
@@ -45,7 +44,7 @@ def run_mednb(norm: str) -> Result:
 
     mednb.setup(seed=0, threads=THREADS)
     x, masks = phantoms()
-    model = unet((SIZE, SIZE, 1), CLASSES, depth=DEPTH, width=WIDTH, norm=norm)
+    model = unet((SIZE, SIZE, 1), CLASSES, depth=DEPTH, width=WIDTH)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(RATE), loss)
     split = Split(x, np.zeros(N, np.int64), np.arange(N).astype(str), masks=masks)
@@ -55,7 +54,7 @@ def run_mednb(norm: str) -> Result:
     return _result(history.seconds, history["loss"][-1], model.count_params())
 
 
-def run_keras(norm: str) -> Result:
+def run_keras() -> Result:
     """Train what a reader of the Keras documentation writes, with no setting touched."""
     import keras
     from keras import layers
@@ -63,10 +62,7 @@ def run_keras(norm: str) -> Result:
     def block(x, channels):
         for _ in range(2):
             x = layers.Conv2D(channels, 3, padding="same", use_bias=False)(x)
-            if norm == "group":
-                x = layers.GroupNormalization(groups=channels // 4)(x)
-            else:
-                x = layers.BatchNormalization(momentum=0.9)(x)
+            x = layers.BatchNormalization(momentum=0.9)(x)
             x = layers.Activation("relu")(x)
         return x
 
@@ -99,7 +95,7 @@ def run_keras(norm: str) -> Result:
     return _result(seconds, losses[-1], model.count_params())
 
 
-def run_torch(norm: str) -> Result:
+def run_torch() -> Result:
     """Train the usual PyTorch loop on the same network."""
     import torch
     from torch import nn
@@ -108,10 +104,7 @@ def run_torch(norm: str) -> Result:
         steps = []
         for i in (before, channels):
             steps.append(nn.Conv2d(i, channels, 3, padding=1, bias=False))
-            if norm == "group":
-                steps.append(nn.GroupNorm(channels // 4, channels, eps=1e-3))
-            else:
-                steps.append(nn.BatchNorm2d(channels, eps=1e-3))
+            steps.append(nn.BatchNorm2d(channels, eps=1e-3))
             steps.append(nn.ReLU())
         return nn.Sequential(*steps)
 
@@ -137,7 +130,7 @@ def run_torch(norm: str) -> Result:
     return _train_torch(UNet())
 
 
-def run_monai(norm: str) -> Result:
+def run_monai() -> Result:
     """Train MONAI's BasicUNet of the same widths in the same loop."""
     from monai.networks.nets import BasicUNet
 
@@ -145,8 +138,7 @@ def run_monai(norm: str) -> Result:
     return _train_torch(
         BasicUNet(
             spatial_dims=2, in_channels=1, out_channels=CLASSES, features=(*widths, WIDTH),
-            act="relu", norm="batch" if norm == "batch" else ("group", {"num_groups": 3}),
-            bias=False, upsample="nontrainable",
+            act="relu", norm="batch", bias=False, upsample="nontrainable",
         )
     )  # fmt: skip
 
@@ -189,11 +181,11 @@ RUNS = {
 }
 
 
-def in_process(name: str, norm: str, python: str) -> Result:
+def in_process(name: str, python: str) -> Result:
     """Run one contender in a fresh process."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
     out = subprocess.run(
-        [python, __file__, "--run", name, norm],
+        [python, __file__, "--run", name],
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if out.returncode:
@@ -205,44 +197,38 @@ def in_process(name: str, norm: str, python: str) -> Result:
 def main() -> None:
     """Measure all contenders in turn, or one of them in this process."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", nargs=2, metavar=("NAME", "NORM"))
+    parser.add_argument("--run", choices=list(RUNS))
     parser.add_argument("--torch-python", default=sys.executable, help="one with torch and monai")
     arguments = parser.parse_args()
     if arguments.run:
-        name, norm = arguments.run
-        print(json.dumps(RUNS[name](norm)))
+        print(json.dumps(RUNS[arguments.run]()))
         return
     torch = arguments.torch_python
     pythons = dict(zip(RUNS, (sys.executable, sys.executable, torch, torch), strict=True))
-    rows = []
-    for norm in NORMS:
-        rounds = [
-            {name: in_process(name, norm, python) for name, python in pythons.items()}
-            for _ in range(ROUNDS)
-        ]
-        one = rounds[0]
-        same = {one[name]["weights"] for name in list(RUNS)[:3]}
-        if len(same) != 1:
-            raise ValueError(f"Expected one network in the first three. Received: {same} weights.")
-        seconds = {name: float(np.mean([r[name]["seconds"] for r in rounds])) for name in RUNS}
-        rows += [
-            {
-                "Normalisation": norm,
-                "Trained by": name,
-                "Weights": f"{one[name]['weights']:,}",
-                "Steps/s": f"{N / BATCH / s:.1f}",
-                "Times plain Keras": f"{seconds['plain Keras model.fit'] / s:.2f}",
-                f"Loss after {EPOCHS} epochs": f"{one[name]['loss']:.2f}",
-            }
-            for name, s in seconds.items()
-        ]
+    rounds = [
+        {name: in_process(name, python) for name, python in pythons.items()} for _ in range(ROUNDS)
+    ]
+    one = rounds[0]
+    same = {one[name]["weights"] for name in list(RUNS)[:3]}
+    if len(same) != 1:
+        raise ValueError(f"Expected one network in the first three. Received: {same} weights.")
+    seconds = {name: float(np.mean([r[name]["seconds"] for r in rounds])) for name in RUNS}
+    rows = [
+        {
+            "Trained by": name,
+            "Weights": f"{one[name]['weights']:,}",
+            "Steps/s": f"{N / BATCH / s:.1f}",
+            "Times plain Keras": f"{seconds['plain Keras model.fit'] / s:.2f}",
+            f"Loss after {EPOCHS} epochs": f"{one[name]['loss']:.2f}",
+        }
+        for name, s in seconds.items()
+    ]
     record(
         "unet",
         rows,
         note=f"Depth {DEPTH}, width {WIDTH}, {CLASSES} classes, {N} phantoms of {SIZE} x {SIZE}, "
         f"batch {BATCH}; mean of {ROUNDS} rounds, each the median of epochs 2 to {EPOCHS}; each "
-        "contender in its own process, clock time. MONAI's normalises in 3 groups, the others in "
-        "groups of 4 channels.",
+        "contender in its own process, clock time.",
     )
 
 

@@ -29,98 +29,35 @@ _Ways = tuple[Real, Real]
 
 
 def dice(mask: ArrayLike, other: ArrayLike) -> Real:
-    """Return the Dice coefficient of each pair of masks ``(N,)``, 2 |A and B| / (|A| + |B|).
-
-    The F1 of the pixels, the same whichever mask is called the truth. Background does not count.
-
-    Parameters
-    ----------
-    mask, other
-        ``(N, H, W)`` or ``(N, D, H, W)`` of 0 and 1 (or False and True), one pair a row.
-
-    Raises
-    ------
-    ShapeError
-        When the masks have different shapes, or no axis of cases.
-    DataError
-        When they hold anything but 0 and 1.
-
-    References
-    ----------
-    Dice, Ecology 26:297-302 (1945).
-    """
+    """Return Dice of each pair of masks of 0 and 1 ``(N, ...)``: 2 |A and B| / (|A| + |B|)."""
     return _dice(*_counts(*_checked(mask, other)))
 
 
 def iou(mask: ArrayLike, other: ArrayLike) -> Real:
-    """Return the intersection over union of each pair ``(N,)``, |A and B| / |A or B|.
-
-    The Jaccard index J = D / (2 - D), D being Dice's: never larger, and the same order of cases.
-    See :func:`dice`.
-
-    References
-    ----------
-    Jaccard, New Phytologist 11:37-50 (1912).
-    """
+    """Return the intersection over union of each pair ``(N,)``: D / (2 - D), D being Dice's."""
     return _iou(*_counts(*_checked(mask, other)))
 
 
 def border(mask: ArrayLike) -> Mask:
-    """Return the border of one mask: its pixels with a neighbour (edge to edge) outside it.
-
-    Beyond the picture is outside, so a mask cut off by the edge of the picture has a border there.
-    """
+    """Return the pixels of one mask with a neighbour (edge to edge) outside it or the image."""
     from scipy import ndimage
 
     inside = np.asarray(mask) != 0
     return np.asarray(inside & ~ndimage.binary_erosion(inside))
 
 
-def hd95(
-    mask: ArrayLike, other: ArrayLike, *, spacing_mm: ArrayLike, percentile: float = 95.0
-) -> Real:
-    r"""Return the 95th percentile of the Hausdorff distance of each pair of masks ``(N,)``, in mm.
+def hd95(mask: ArrayLike, other: ArrayLike, *, spacing_mm: ArrayLike) -> Real:
+    """Return the 95th percentile of the border distances of each pair ``(N,)``, in mm.
 
-    .. math:: \max\{P_{95}(d(a, \partial B): a \in \partial A),
-              P_{95}(d(b, \partial A): b \in \partial B)\}
-
-    The greatest distance itself (percentile 100) hangs on a single pixel. The percentile is taken
-    each way and the larger one reported, as in MONAI; programs that pool both ways first give
-    another number.
-
-    Parameters
-    ----------
-    mask, other
-        As for :func:`dice`.
-    spacing_mm
-        Size of a pixel in mm: one number, one for each axis, or ``(N, axes)``, a row a case.
-    percentile
-        0 to 100.
-
-    Raises
-    ------
-    ShapeError, DataError
-        As :func:`dice` does, and for sizes of pixels that are not above 0 or do not fit.
-
-    References
-    ----------
+    Taken each way, the larger one reported, as in MONAI; programs that pool both ways first give
+    another number. ``spacing_mm``: of a pixel, one number, one an axis, or ``(N, axes)``.
     Huttenlocher et al., IEEE TPAMI 15:850 (1993), doi:10.1109/34.232073.
     """
-    if not 0 <= percentile <= 100:
-        raise DataError(f"Expected a percentile of 0 to 100. Received: {percentile}.")
-    return np.array([_worst(ways, percentile) for ways in _ways(mask, other, spacing_mm)])
+    return np.array([_worst(ways) for ways in _ways(mask, other, spacing_mm)])
 
 
 def assd(mask: ArrayLike, other: ArrayLike, *, spacing_mm: ArrayLike) -> Real:
-    """Return the average symmetric surface distance of each pair of masks ``(N,)``, in mm.
-
-    The mean of the distances there and back, all pixels of both borders counting alike. See
-    :func:`hd95`.
-
-    References
-    ----------
-    Heimann et al., IEEE TMI 28:1251 (2009), doi:10.1109/TMI.2009.2013851.
-    """
+    """Return the average symmetric surface distance of each pair ``(N,)``, in mm."""
     return np.array([_mean(ways) for ways in _ways(mask, other, spacing_mm)])
 
 
@@ -128,16 +65,9 @@ def assd(mask: ArrayLike, other: ArrayLike, *, spacing_mm: ArrayLike) -> Real:
 class SegmentationReport(Result):
     """How well outlines agree with the truth, class by class; shows as a table.
 
-    Parameters
-    ----------
-    patients
-        A row for each class and patient: ``dice``, ``iou``, ``hd95`` and ``assd`` in mm, and the
-        pixels of the class in the truth (``drawn``) and in the answer (``found``).
-    means
-        A row a class: the mean over patients of each figure, an
-        :class:`~mednb.metrics.intervals.Estimate`.
-    n
-        Cases that were pooled.
+    ``patients`` has a row for each class and patient: ``dice``, ``iou``, ``hd95`` and ``assd`` in
+    mm, and the pixels in the truth (``drawn``) and in the prediction (``found``); ``means`` a row a
+    class, :class:`~mednb.metrics.intervals.Estimate` over patients; ``n`` cases were pooled.
     """
 
     patients: "DataFrame"
@@ -177,35 +107,11 @@ def evaluate(
 ) -> SegmentationReport:
     """Return how well outlines agree with the truth: four figures of every class, by patient.
 
-    The slices or frames of a patient are pooled first: their pixels are counted together, and
-    their borders' distances, each within its slice, are taken together. A mean over slices would
-    flatter: the many that hold nothing on either side would each count as perfect.
-
-    Parameters
-    ----------
-    y_true, y_pred
-        ``(N, H, W)`` or ``(N, D, H, W)`` class numbers 0..K-1; class 0 is background and not
-        reported.
-    classes
-        K names, the background's first.
-    spacing_mm
-        As for :func:`hd95`.
-    groups
-        ``(N,)`` patient or phantom of each case; None takes every case for its own patient.
-    seed
-        Of the bootstrap over patients.
-
-    Raises
-    ------
-    ShapeError
-        When the two differ in shape.
-    DataError
-        When a class number has no name.
-
-    References
-    ----------
-    Maier-Hein et al., Metrics reloaded, Nature Methods 21:195 (2024),
-    doi:10.1038/s41592-023-02151-z.
+    ``(N, H, W)`` or ``(N, D, H, W)`` class numbers 0..K-1, 0 the background; K ``classes``;
+    ``groups`` (N,), None takes every case for its own patient. The slices or frames of a patient
+    are pooled first: their pixels and their borders' distances, each within its slice, are taken
+    together. A mean over slices would flatter: the many that hold nothing on either side would each
+    count as perfect. Maier-Hein et al., Nature Methods 21:195 (2024).
     """
     from pandas import DataFrame, MultiIndex
 
@@ -239,7 +145,7 @@ def evaluate(
             for cases in (np.flatnonzero(member == patient) for patient in range(len(names)))
         ]
         overlap = _dice(both, one, two), _iou(both, one, two)
-        far = [_worst(ways, 95) for ways in pooled], [_mean(ways) for ways in pooled]
+        far = [_worst(ways) for ways in pooled], [_mean(ways) for ways in pooled]
         values = np.stack([*overlap, *far, one, two], axis=1)
         rows.append(values)
         means[name] = [mean_of_cases(column, seed=seed) for column in values.T[:4]]
@@ -284,8 +190,8 @@ def _iou(both: Real, one: Real, two: Real) -> Real:
     return np.where(union > 0, both / np.maximum(union, 1), 1.0)
 
 
-def _worst(ways: _Ways, percentile: float) -> float:
-    return max((float(np.percentile(way, percentile)) for way in ways if len(way)), default=0.0)
+def _worst(ways: _Ways) -> float:
+    return max((float(np.percentile(way, 95)) for way in ways if len(way)), default=0.0)
 
 
 def _mean(ways: _Ways) -> float:

@@ -1,7 +1,7 @@
 """The U-Net: a class for every pixel, from features of several resolutions."""
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,25 +10,13 @@ from numpy.typing import NDArray
 
 from mednb.errors import ShapeError
 
-__all__ = ["body", "normalization", "probabilities", "segment", "unet"]
-
-Norm = Literal["batch", "group", "none"]
-NORMS = get_args(Norm)
+__all__ = ["body", "segment", "unet"]
 
 
-def body(
-    x: Any,
-    depth: int,
-    block: Callable[[Any, int], Any],
-    *,
-    up: Callable[[Any, int], Any] | None = None,
-    top: int = 0,
-    interpolation: str = "nearest",
-) -> Any:
+def body(x: Any, depth: int, block: Callable[[Any, int], Any], *, top: int = 0) -> Any:
     """Return the map after a U-Net: ``depth`` times halved, then doubled again up to level ``top``.
 
-    ``block(x, level)`` is what is done at every resolution, level 0 the finest; ``up`` what is done
-    instead on the way back, after the map was joined to the one of the same resolution.
+    ``block(x, level)`` is what is done at every resolution, level 0 the finest.
     Ronneberger et al. 2015, doi:10.1007/978-3-319-24574-4_28.
     """
     least = 2**depth
@@ -44,8 +32,8 @@ def body(
         x = layers.MaxPooling2D(2)(x)
     x = block(x, depth)
     for level in reversed(range(top, depth)):
-        x = layers.UpSampling2D(2, interpolation=interpolation)(x)
-        x = (up or block)(layers.Concatenate()([x, skips[level]]), level)
+        x = layers.UpSampling2D(2)(x)
+        x = block(layers.Concatenate()([x, skips[level]]), level)
     return x
 
 
@@ -56,7 +44,6 @@ def unet(
     depth: int = 3,
     width: int = 12,
     shrink: int = 1,
-    norm: Norm = "batch",
 ) -> keras.Model:
     """Return a small U-Net, ``(N, H, W, C)`` in 0..255 to float32 logits ``(N, H, W, classes)``.
 
@@ -72,9 +59,8 @@ def unet(
     def block(x: Any, level: int) -> Any:
         channels = width * 2**level
         for _ in range(2):
-            x = layers.Conv2D(channels, 3, padding="same", use_bias=norm == "none")(x)
-            for layer in normalization(norm, channels):
-                x = layer(x)
+            x = layers.Conv2D(channels, 3, padding="same", use_bias=False)(x)
+            x = layers.BatchNormalization(momentum=0.9)(x)
             x = layers.Activation("relu")(x)
         return x
 
@@ -88,17 +74,3 @@ def segment(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the most probable class of every pixel, ``(N, H, W)`` uint8."""
     logits = model.predict(images, batch_size=64, verbose=0)
     return np.asarray(np.argmax(logits, axis=-1), np.uint8)
-
-
-def probabilities(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the softmax of the logits, ``(N, H, W, K)``."""
-    logits = model.predict(images, batch_size=64, verbose=0)
-    return np.asarray(keras.ops.convert_to_numpy(keras.ops.softmax(logits, axis=-1)))
-
-
-def normalization(norm: Norm, channels: int) -> list[keras.Layer]:
-    """Return the normalising layer called ``norm`` as a list, empty for ``"none"``."""
-    if norm == "group":
-        return [layers.GroupNormalization(groups=max(1, channels // 4))]
-    # Keras remembers a hundred batches; a small set has ten an epoch.
-    return [layers.BatchNormalization(momentum=0.9)] if norm == "batch" else []

@@ -70,6 +70,7 @@ RESULTS = {
         "mode collapse": [0, 400, 0, 60, 0, 0, 0, 0],
         "still missing": [50, 60, 70, 0, 90, 30, 40, 19],
     },
+    "06-2": {"Still no valve": 0.0, "hardly the valve": 0.2, "between 0 and 1": 47.0},
     "01-2": {
         "Two numbers": {"one": 0.002},
         "single number": {"one": [0.1, 0.002], "two": [0.1, 0.0004]},

@@ -9,7 +9,7 @@ from mednb.models import unet
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("options", [{}, {"shrink": 2, "depth": 1}, {"norm": "group"}])
+@pytest.mark.parametrize("options", [{}, {"shrink": 2, "depth": 1}])
 def test_one_answer_a_pixel(options):
     model = unet.unet((16, 24, 1), 3, **{"depth": 2, "width": 4, **options})
     x = np.random.default_rng(0).integers(0, 256, (2, 16, 24, 1)).astype("uint8")
@@ -21,7 +21,7 @@ def test_one_answer_a_pixel(options):
 
 def test_a_pixel_sees_far_and_keeps_its_place():
     keras.utils.set_random_seed(0)
-    model = unet.unet((32, 32, 1), 1, depth=2, width=4, norm="none")
+    model = unet.unet((32, 32, 1), 1, depth=2, width=4)
     x = np.zeros((1, 32, 32, 1), "uint8")
     quiet = keras.ops.convert_to_numpy(model(x))[0, ..., 0]
     x[0, 10, 21] = 255
@@ -44,12 +44,6 @@ def test_learns_where_bright_pixels_are():
     model.fit(x, y, epochs=15, batch_size=8, verbose=0)
     said = model.predict(x, verbose=0).argmax(-1)
     assert np.mean(said == y) > 0.97
-
-
-def test_norm_momentum_fits_small_sets():
-    [layer] = unet.normalization("batch", 8)
-    assert layer.momentum == 0.9
-    assert unet.normalization("none", 8) == []
 
 
 def test_a_size_that_cannot_be_halved_is_refused():
