@@ -7,10 +7,9 @@ import base64
 import hashlib
 import html
 import io
-import os
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import matplotlib as mpl
@@ -37,7 +36,6 @@ __all__ = [
     "film",
     "frame",
     "images",
-    "interactive",
     "intervals",
     "scatter",
     "show",
@@ -684,31 +682,6 @@ def choose(pictures: Mapping[str, ArrayLike], *, alt: str) -> None:
     page = f'{style}<div id="{key}">{"".join(buttons)}<div>{"".join(tiles)}</div></div>'
     text = f"<Choice of {len(tiles)}: {alt}>"
     display({"text/html": page, "text/plain": text}, raw=True)
-
-
-def interactive(draw: Callable[..., None], **controls: Any) -> None:
-    """Show ``draw`` with sliders where a live notebook is open, and once as a picture elsewhere.
-
-    Parameters
-    ----------
-    draw
-        Draws and shows one figure; takes the controls by name.
-    **controls
-        Name -> ipywidgets abbreviation: a list of choices or a tuple (least, greatest, step) whose
-        first value is the one drawn without widgets.
-
-    Notes
-    -----
-    A notebook executed by ``mednb run`` or a test has nobody to move a slider, and a stored widget
-    is an empty box on the web: there the figure is drawn once.
-    """
-    first = {name: value[0] for name, value in controls.items()}
-    if os.environ.get("MEDNB_STATIC") or os.environ.get("PYTEST_CURRENT_TEST"):
-        draw(**first)
-        return
-    from ipywidgets import interact
-
-    interact(draw, **controls)
 
 
 def _log(ax: Axes, log: str) -> None:

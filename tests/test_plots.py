@@ -222,13 +222,6 @@ def test_a_shortcut_with_weights_is_a_skip_and_no_box(drawn):
     assert len(drawn[0][0].axes[0].lines) == 1
 
 
-def test_without_a_reader_the_first_choice_is_drawn_once(monkeypatch):
-    monkeypatch.setenv("MEDNB_STATIC", "1")
-    drawn = []
-    plots.interactive(lambda **c: drawn.append(c), kernel=["sobel", "mean"], size=(3, 9, 2))
-    assert drawn == [{"kernel": "sobel", "size": 3}]
-
-
 def test_refuses():
     with pytest.raises(DataError, match="empty alt"):
         plots.show(plt.figure(), alt=" ")

@@ -407,8 +407,6 @@ def kernel_environment(ipython_folder: Path, *, online: bool = False) -> dict[st
     # Someone's MPLBACKEND=Agg would leave every figure out of the notebook.
     environment.pop("MPLBACKEND", None)
     environment["IPYTHONDIR"] = str(ipython_folder)
-    # Nobody moves a slider here: mednb.plots.interactive draws one figure instead.
-    environment["MEDNB_STATIC"] = "1"
     environment["MEDNB_STRICT"] = "1"  # a wrong answer to an exercise fails, as in grading
     # Linear algebra sums in another order with another number of threads.
     environment.update({name: environment.get(name, "2") for name in THREADS})

@@ -231,7 +231,7 @@ def test_kernel_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     environment = kernel_environment(tmp_path)
     assert "MPLBACKEND" not in environment
-    wanted = {"MEDNB_OFFLINE": "1", "MEDNB_STATIC": "1", "MEDNB_STRICT": "1"}
+    wanted = {"MEDNB_OFFLINE": "1", "MEDNB_STRICT": "1"}
     wanted |= {"KERAS_BACKEND": "jax", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "2"}
     assert {name: environment[name] for name in wanted} == wanted
     monkeypatch.setenv("MEDNB_OFFLINE", "1")
