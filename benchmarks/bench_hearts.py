@@ -123,7 +123,8 @@ def every_scatterer(n: int) -> None:
         for k in range(len(t)):
             new = np.where(blood, 0.01 * (2 * rng.integers(0, 2, len(a)) - 1), 0.3) * a
             r, u = us.to_beam(SCANNER, x[k], z[k])
-            iq = us.image_iq(SCANNER, r, u, new, noise=us.noise(SCANNER, rng))
+            loss = us.round_trip_loss_db(SCANNER, r)
+            iq = us.image_iq(SCANNER, r, u, new, loss_db=loss, noise=us.noise(SCANNER, rng))
             us.to_screen(iq, SCANNER, size=64)
 
 
@@ -145,10 +146,10 @@ def main() -> None:
     made = [peer.frame(r[k], u[k], a) for k in range(frames)]
     theirs = np.stack([E for E, _ in made])
     t_peer = median(seconds for _, seconds in made)
-    laps = []
+    laps, bare = [], {"gain": 1.0, "still": 0.0, "flow": 0.0, "rng": None}
     for _ in range(31):
         start = perf_counter()
-        power = film(PART, r, u, a)
+        power = film(PART, r, u, a, **bare)
         laps.append((perf_counter() - start) / frames)
     g = us.grid(PART)
     mine = np.sqrt(power)[:, peer.rows]

@@ -96,7 +96,7 @@ def main() -> None:
             7,
         ),
         ("mednb evaluate, six figures", lambda: _auc_of_all(y, p), 3),
-        ("mednb delong_interval (no resampling)", lambda: delong_interval(y, p), 7),
+        ("DeLong, benchmarks/delong.py (no resampling)", lambda: delong_interval(y, p), 7),
     ]
     measured = [(what, *timed(f, times)) for what, f, times in contenders]
     base, (low, high) = measured[0][1:]

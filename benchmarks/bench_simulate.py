@@ -71,7 +71,7 @@ class Peer:
 
 def ours(r: NDArray, u: NDArray, a: NDArray) -> NDArray:
     """Return our IQ; PyMUST runs without attenuation too."""
-    return us.image_iq(SCANNER, r, u, a, alpha=0.0)
+    return us.image_iq(SCANNER, r, u, a, loss_db=0.0)
 
 
 def width(profile: NDArray, step: float) -> float:

@@ -20,17 +20,15 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Polygon, Rectangle
+from matplotlib.patches import Polygon
 from numpy.typing import ArrayLike, NDArray
 
 from mednb.errors import DataError, ShapeError
-from mednb.metrics.agreement import Agreement
+from mednb.metrics.intervals import Estimate
 
 __all__ = [
     "OKABE_ITO",
-    "ON_GREY",
     "architecture",
-    "bland_altman",
     "choose",
     "curves",
     "film",
@@ -39,7 +37,6 @@ __all__ = [
     "intervals",
     "scatter",
     "show",
-    "style",
 ]
 
 #: Okabe and Ito's palette, told apart with every common kind of colour vision.
@@ -57,32 +54,31 @@ Masks = NDArray[Any] | Sequence[NDArray[Any]]
 #: What a step of a network is called, and the shape of what it makes.
 Step = tuple[str, tuple[int | None, ...]]
 
+#: Numbers across and upwards, and their labels.
+Panel = tuple[ArrayLike, ArrayLike, str, str]
+
 #: Bytes of a film at most: a notebook with films still opens at once.
 _FILM = 600_000
 
 
-def style() -> None:
-    """Set matplotlib to the course's style: 100 dpi, sharp pixels, palette, thin axes."""
-    mpl.rcParams.update(
-        {
-            "axes.grid": True,
-            "axes.prop_cycle": cycler(color=OKABE_ITO) + cycler(linestyle=_LINES),
-            "axes.spines.right": False,
-            "axes.spines.top": False,
-            "axes.titlesize": 9,
-            "figure.constrained_layout.use": True,
-            "figure.dpi": 100,
-            "font.size": 9,
-            "grid.alpha": 0.3,
-            "image.cmap": "gray",
-            "image.interpolation": "nearest",
-            "legend.frameon": False,
-            "savefig.dpi": 100,
-        }
-    )
-
-
-style()
+# The course's style: 100 dpi, sharp pixels, palette, thin axes.
+mpl.rcParams.update(
+    {
+        "axes.grid": True,
+        "axes.prop_cycle": cycler(color=OKABE_ITO) + cycler(linestyle=_LINES),
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlesize": 9,
+        "figure.constrained_layout.use": True,
+        "figure.dpi": 100,
+        "font.size": 9,
+        "grid.alpha": 0.3,
+        "image.cmap": "gray",
+        "image.interpolation": "nearest",
+        "legend.frameon": False,
+        "savefig.dpi": 100,
+    }
+)
 
 
 def show(figure: Figure, *, alt: str) -> None:
@@ -129,7 +125,6 @@ def images(
     tile: int = 150,
     window: tuple[float, float] | None = (0, 255),
     outlines: Masks | Mapping[str, Masks] | None = None,
-    zoom: Masks | None = None,
     cmap: str = "gray",
     colorbar: str | None = None,
 ) -> None:
@@ -155,8 +150,6 @@ def images(
     outlines
         ``(N, H, W)`` masks whose outlines are drawn; or legend text -> such masks, up to four, each
         in a colour and a line style of its own.
-    zoom
-        ``(N, H, W)`` masks; what they cover is shown again, enlarged, in a corner, if it is small.
     cmap, colorbar
         Colour map, and the label with the unit of one colour bar for all.
 
@@ -177,7 +170,7 @@ def images(
     down = -(-n // across)
     named = outlines if isinstance(outlines, Mapping) else {"": outlines}
     drawn = {k: [np.asarray(m) for m in v] for k, v in named.items() if v is not None}
-    for what, given in ("titles", titles), ("zoom", zoom), *drawn.items():
+    for what, given in ("titles", titles), *drawn.items():
         if given is not None and len(given) not in ((n, across) if what == "titles" else (n,)):
             raise ShapeError(f"Expected {n} of {what or 'outlines'}. Received: {len(given)}.")
     low, high = window or (min(g.min() for g in grids), max(g.max() for g in grids))
@@ -196,13 +189,23 @@ def images(
         x, y = left + column * (wide + 6), above + row * (tall + under)
         place = (x / width, 1 - (y + tall) / height, wide / width, tall / height)
         ax = fig.add_axes(place, xticks=[], yticks=[])
-        _picture(ax, grid, {k: m[i] for k, m in drawn.items()}, (low, high), cmap)
+        # Pixels of a small image stay squares; a large one is resampled smoothly.
+        way = "nearest" if max(grid.shape[:2]) <= 100 else "auto"
+        ax.imshow(grid, cmap=cmap, vmin=low, vmax=high, interpolation=way)
+        ax.grid(visible=False)
+        ax.spines[:].set_visible(False)
+        for k, masks in enumerate(drawn.values()):
+            inside = np.pad(masks[i] > 0, 1)  # padded: an outline at the margin is closed
+            if inside.any():
+                at = np.arange(-1, max(inside.shape) - 1)
+                edges = at[: inside.shape[1]], at[: inside.shape[0]]
+                line: dict[str, Any] = {"colors": [ON_GREY[k]], "linestyles": [_LINES[k]]}
+                ax.contour(*edges, inside, levels=[0.5], linewidths=1.5, **line)
+        ax.set(xlim=(-0.5, grid.shape[1] - 0.5), ylim=(grid.shape[0] - 0.5, -0.5))
         if titles is not None and i < len(titles):
             ax.set_title(titles[i], pad=4)
         if rows is not None and column == 0:
             ax.set_ylabel(rows[row], fontsize=9)
-        if zoom is not None and np.any(np.asarray(zoom[i])):
-            _inset(ax, grid, np.asarray(zoom[i]), {k: m[i] for k, m in drawn.items()}, (low, high))
     if colorbar is not None:
         x, long = width - right + 6, min(height - above - below, 300)
         place = (x / width, 1 - (above + long) / height, 12 / width, long / height)
@@ -212,51 +215,6 @@ def images(
             fig.axes[0].plot([], [], color=ON_GREY[k], linestyle=_LINES[k], label=name)
         fig.legend(loc="lower center", ncols=len(drawn), fontsize=9, borderaxespad=0.2)
     show(fig, alt=alt)
-
-
-def _picture(
-    ax: Axes,
-    grid: NDArray[Any],
-    masks: Mapping[str, NDArray[Any]],
-    window: tuple[float, float],
-    cmap: str,
-) -> None:
-    """Draw one image with its outlines."""
-    # Pixels of a small image stay squares; a large one is resampled smoothly.
-    way = "nearest" if max(grid.shape[:2]) <= 100 else "auto"
-    ax.imshow(grid, cmap=cmap, vmin=window[0], vmax=window[1], interpolation=way)
-    ax.grid(visible=False)
-    ax.spines[:].set_visible(False)
-    for k, mask in enumerate(masks.values()):
-        inside = np.pad(mask > 0, 1)  # padded: an outline at the margin is closed
-        if inside.any():
-            at = np.arange(-1, max(inside.shape) - 1)
-            edges = at[: inside.shape[1]], at[: inside.shape[0]]
-            style: dict[str, Any] = {"colors": [ON_GREY[k]], "linestyles": [_LINES[k]]}
-            ax.contour(*edges, inside, levels=[0.5], linewidths=1.5, **style)
-    ax.set(xlim=(-0.5, grid.shape[1] - 0.5), ylim=(grid.shape[0] - 0.5, -0.5))
-
-
-def _inset(
-    ax: Axes,
-    grid: NDArray[Any],
-    mask: NDArray[Any],
-    outlines: Mapping[str, NDArray[Any]],
-    window: tuple[float, float],
-) -> None:
-    """Show what the mask covers again, enlarged, in the corner farthest from it."""
-    rows, columns = np.nonzero(mask)
-    y, x = (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2
-    side = float(max(np.ptp(rows), np.ptp(columns))) + 5
-    if side > 0.35 * grid.shape[1]:
-        return
-    corner = (0.02 if x > grid.shape[1] / 2 else 0.52, 0.52 if y > grid.shape[0] / 2 else 0.02)
-    inner = ax.inset_axes((*corner, 0.46, 0.46), xticks=[], yticks=[])
-    _picture(inner, grid, outlines, window, "gray")
-    inner.spines[:].set(visible=True, color="white", linewidth=1.5)
-    inner.set(xlim=(x - side / 2, x + side / 2), ylim=(y + side / 2, y - side / 2))
-    box = Rectangle((x - side / 2, y - side / 2), side, side, fill=False, edgecolor="white")
-    ax.add_patch(box)
 
 
 def film(frames: Iterable[ArrayLike], *, alt: str, seconds: float, poster: int = -1) -> None:
@@ -417,7 +375,14 @@ def curves(
     for text, at in (marks or {}).items():
         ax.axvline(at, color="0.4", linewidth=0.8, linestyle=":")
         ax.annotate(text, (at, 1), xycoords=("data", "axes fraction"), fontsize=8, va="bottom")
-    _log(ax, log)
+    for letter in log:
+        axis = getattr(ax, f"{letter}axis")
+        ax.set(**{f"{letter}scale": "log"})
+        low, high = axis.get_data_interval()
+        if high < 300 * low:  # within two decades or so powers of ten alone say too little
+            axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+            axis.set_minor_formatter(ticker.NullFormatter())
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if len(lines) > 1:
         ax.legend()
@@ -457,45 +422,7 @@ def intervals(
     show(fig, alt=alt)
 
 
-def bland_altman(
-    y_true: ArrayLike, y_pred: ArrayLike, found: Agreement, *, quantity: str, alt: str
-) -> None:
-    """Show measurement against reference, and their difference against their mean.
-
-    Parameters
-    ----------
-    y_true, y_pred
-        ``(N,)`` reference and measurement in the unit of ``found``.
-    found
-        From :func:`mednb.metrics.agreement.agreement`: bias and limits, drawn with their intervals.
-    quantity
-        What is measured, such as ``"EF"``.
-    alt
-        Alternative text.
-    """
-    truth, said = np.asarray(y_true, float), np.asarray(y_pred, float)
-    unit = f" ({found.unit})" if found.unit else ""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(7.0, 3.0))
-    dots = {"s": 10, "alpha": 0.5, "linewidths": 0}
-    left.scatter(truth, said, **dots)
-    ends = [min(truth.min(), said.min()), max(truth.max(), said.max())]
-    left.plot(ends, ends, color="0.4", linewidth=0.8, linestyle=":")
-    left.set(xlabel=f"reference {quantity}{unit}", ylabel=f"measured {quantity}{unit}")
-    right.scatter((truth + said) / 2, said - truth, **dots)
-    for name, level in (("bias", found.bias), ("", found.lower), ("limits", found.upper)):
-        colour = OKABE_ITO[2] if name == "bias" else OKABE_ITO[1]
-        right.axhspan(level.low, level.high, color=colour, alpha=0.2, linewidth=0)
-        right.axhline(level.value, color=colour, linewidth=1, linestyle="-" if name else "--")
-        right.annotate(
-            name, (1, level.value), xycoords=("axes fraction", "data"), ha="right", va="bottom"
-        )
-    right.set(xlabel=f"mean of both{unit}", ylabel=f"measured - reference{unit}")
-    show(fig, alt=alt)
-
-
-def scatter(
-    panels: Sequence[tuple[ArrayLike, ArrayLike, str, str]], *, alt: str, height: float = 2.8
-) -> None:
+def scatter(panels: Sequence[Panel], *, alt: str, levels: Sequence[Estimate] = ()) -> None:
     """Show one number against another, a panel for each pair.
 
     Parameters
@@ -504,35 +431,31 @@ def scatter(
         ``(x, y, xlabel, ylabel)`` each, with ``(N,)`` numbers and labels with their units.
     alt
         Alternative text.
-    height
-        Of the figure in inches.
+    levels
+        Horizontal lines in the last panel with their intervals, such as Bland-Altman limits.
     """
-    fig, axes = plt.subplots(1, len(panels), figsize=(7.0, height), squeeze=False)
+    fig, axes = plt.subplots(1, len(panels), figsize=(7.0, 2.8), squeeze=False)
     for ax, (x, y, xlabel, ylabel) in zip(axes.flat, panels, strict=True):
         ax.scatter(np.asarray(x), np.asarray(y), s=10, alpha=0.5, linewidths=0)
         ax.set(xlabel=xlabel, ylabel=ylabel)
+    for level in levels:
+        ax.axhspan(level.low, level.high, color=OKABE_ITO[1], alpha=0.2, linewidth=0)
+        ax.axhline(level.value, color=OKABE_ITO[1], linewidth=1)
     show(fig, alt=alt)
 
 
-def architecture(model: Any, *, alt: str | None = None) -> None:
-    r"""Show a network as boxes with the shape of what each step makes, and arrows for skips.
+def architecture(model: Any) -> None:
+    """Show a built Keras model as boxes with the shape of what each step makes, arrows for skips.
 
-    Parameters
-    ----------
-    model
-        A built Keras model, or steps ``("convolution\n3 x 3", (26, 26, 32))``, the input first. Of
-        a model, layers without weights that keep the shape are left out, equal ones in a row are
-        one box, and beyond ten boxes those that only pool, enlarge or join are left out too.
-    alt
-        Alternative text. None lists the steps.
+    Layers without weights that keep the shape are left out, equal ones in a row are one box, and
+    beyond ten boxes those that only pool, enlarge or join are left out too. The alternative text
+    lists the boxes.
     """
-    steps: list[Step]
-    steps, skips = (list(model), []) if isinstance(model, Sequence) else _steps(model)
+    steps, skips = _steps(model)
     names, shapes = zip(*steps, strict=True)
     texts = [_size(shape) for shape in shapes]
-    if alt is None:
-        said = [f"{' '.join(n.split())} ({text})" for n, text in zip(names, texts, strict=True)]
-        alt = f"A network as boxes from left to right: {', '.join(said)}."
+    said = [f"{' '.join(n.split())} ({text})" for n, text in zip(names, texts, strict=True)]
+    alt = f"A network as boxes from left to right: {', '.join(said)}."
     if len(steps) > 8:  # less room
         texts = ["\nx ".join(text.rsplit(" x ", 1)) for text in texts]
         names = tuple(name.replace("convolution", "conv") for name in names)
@@ -682,15 +605,3 @@ def choose(pictures: Mapping[str, ArrayLike], *, alt: str) -> None:
     page = f'{style}<div id="{key}">{"".join(buttons)}<div>{"".join(tiles)}</div></div>'
     text = f"<Choice of {len(tiles)}: {alt}>"
     display({"text/html": page, "text/plain": text}, raw=True)
-
-
-def _log(ax: Axes, log: str) -> None:
-    for letter, axis in (("x", ax.xaxis), ("y", ax.yaxis)):
-        if letter not in log:
-            continue
-        ax.set(**{f"{letter}scale": "log"})
-        low, high = axis.get_data_interval()
-        if high < 300 * low:  # within two decades or so powers of ten alone say too little
-            axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-            axis.set_major_formatter(ticker.FormatStrFormatter("%g"))
-            axis.set_minor_formatter(ticker.NullFormatter())

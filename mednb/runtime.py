@@ -11,7 +11,7 @@ from typing import Any
 
 from mednb.errors import MednbError, UnknownNameError
 
-__all__ = ["Runtime", "quiet_stderr", "setup"]
+__all__ = ["Runtime", "quiet_stderr", "setup", "version"]
 
 #: Precision a reader names -> Keras dtype policy. Variables and the last softmax stay float32.
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -104,7 +104,7 @@ def setup(
         keras.utils.set_random_seed(seed)
         keras.config.set_dtype_policy(PRECISIONS[precision])
 
-    versions = _version(*BACKENDS[backend][2]), keras.__version__, platform.python_version()
+    versions = version(*BACKENDS[backend][2]), keras.__version__, platform.python_version()
     return Runtime(backend, *versions, devices, precision, threads, seed, deterministic)
 
 
@@ -193,8 +193,9 @@ def _import(backend: str, *, chosen: bool) -> Any:
         ) from error
 
 
-def _version(*distributions: str) -> str:
+def version(*distributions: str) -> str:
+    """Return the version of the first of these packages that is installed, or ``"not found"``."""
     for name in distributions:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(name)
-    return "?"
+    return "not found"

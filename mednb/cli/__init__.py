@@ -29,34 +29,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 all right, 1 something failed, 2 the command cannot be done as given,
         130 it was stopped.
     """
-    options = vars(_parser().parse_args(arguments))
+    options = _parser().parse_args(arguments)
     try:
-        module = importlib.import_module(f"mednb.cli.{options.pop('module')}")
-        return int(getattr(module, options.pop("command", "main"))(**options))
-    except MednbError as error:
-        print(f"mednb: {error}", file=sys.stderr)
+        module = importlib.import_module(f"mednb.cli.{options.module}")
+        return int(getattr(module, options.command)(options))
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         return 130
+    except MednbError as error:
+        said = str(error)
+    except OSError as error:
+        said = f"Expected files and folders that can be read and written. Received: {error}."
     except ImportError as error:
         if (error.name or "").startswith("mednb"):  # our own mistake, which needs its traceback
             raise
-        print(
-            f"mednb: Expected the package {error.name!r} in {sys.prefix}. Received: {error}. "
-            f"In the course's folder, `python course.py run` installs everything in .venv; "
-            f"use that one's Python.",
-            file=sys.stderr,
+        said = (
+            f"Expected the package {error.name!r} in {sys.prefix}. Received: {error}. In the "
+            f"course's folder, `python course.py run` installs everything in .venv: use its Python."
         )
+    print(f"mednb: {said}", file=sys.stderr)
     return 2
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mednb", description="Run the course and look after it.")
     parser.add_argument("--version", action="version", version=f"mednb {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.set_defaults(command="main")
+    commands = parser.add_subparsers(dest="module", required=True, metavar="COMMAND")
 
-    doctor = commands.add_parser("doctor", help="what this machine has, and what is wrong with it")
-    doctor.set_defaults(module="doctor")
+    commands.add_parser("doctor", help="what this machine has, and what is wrong with it")
 
     data = commands.add_parser("data", help="list the data sets, or fetch some")
     data.set_defaults(module="doctor", command="data")
@@ -64,19 +65,15 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--size", type=int, help="image size in pixels, where there are several")
 
     run = commands.add_parser("run", help="execute the notebooks")
-    run.set_defaults(module="run")
     run.add_argument("names", nargs="*", help="notebooks, such as 01 (default: all)")
     run.add_argument("--out", type=Path, help="folder of the executed copies (default: _build)")
     run.add_argument("--in-place", action="store_true", help="write back to notebooks/ what passed")
     run.add_argument("--html", action="store_true", help="write each copy as a web page too")
     run.add_argument("--timeout", type=int, default=600, help="seconds a cell may take")
-    run.add_argument(
-        *("-j", "--jobs"), type=int, default=0, help="notebooks at a time (default: 2 if they fit)"
-    )
+    run.add_argument("-j", "--jobs", type=int, choices=range(1, 9), help="default: 2 if they fit")
     run.add_argument("--online", action="store_true", help="let notebooks download data")
 
     lab = commands.add_parser("lab", help="open JupyterLab on your own copies in workspace/")
-    lab.set_defaults(module="lab")
     lab.add_argument("--build-only", action="store_true", help="make the copies, open nothing")
     lab.add_argument("--no-open", action="store_true", help="start JupyterLab without a browser")
     return parser

@@ -1,11 +1,12 @@
 """``mednb doctor``: what this machine has and what is wrong; ``mednb data``: what it holds."""
 
-import importlib.metadata
+import argparse
 import json
 import os
 import platform
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,13 @@ from typing import Any
 
 from mednb.cli.run import free_memory
 from mednb.data import store
+from mednb.runtime import version
 
 __all__ = ["Problem", "data", "examine", "main"]
 
 #: The most memory a notebook may take (the notebooks' contract), in bytes.
 NEEDED_BYTES = 4 * 10**9
-PYTHONS = ((3, 11), (3, 13))
+NEEDED = ("keras", "opencv-python-headless", "medmnist", "jupyterlab", "ipykernel")
 
 #: Runs in a process of its own: without AVX, TensorFlow ends it by an illegal instruction.
 _PROBE = "import dataclasses, json, mednb; print(json.dumps(dataclasses.asdict(mednb.setup())))"
@@ -33,11 +35,10 @@ class Problem:
     stops: bool = True
 
 
-def main() -> int:
+def main(options: argparse.Namespace) -> int:
     """Print what there is; return 0 when the course can run, otherwise 1."""
     rows, problems = examine()
-    width = max(len(name) for name, _ in rows)
-    print("\n".join(f"{name:<{width}}  {value}" for name, value in rows))
+    print("\n".join(f"{name:<11}  {value}" for name, value in rows))
     for problem in problems:
         print(f"\nProblem: {problem.what}\nMend it: {problem.mend}")
     stopped = any(problem.stops for problem in problems)
@@ -45,7 +46,7 @@ def main() -> int:
     return 1 if stopped else 0
 
 
-def data(*, names: list[str], size: int | None) -> int:
+def data(options: argparse.Namespace) -> int:
     """List every data set, or load the named ones, downloading what is not here; return 0.
 
     Raises
@@ -55,11 +56,11 @@ def data(*, names: list[str], size: int | None) -> int:
     """
     from mednb import data as sets  # the readers take a while to load
 
-    if not names:
+    if not options.names:
         print(sets.names().to_string())
-    for name in names:
-        loaded = sets.load(name) if size is None else sets.load(name, size=size)
-        print(loaded.card())
+    size = {} if options.size is None else {"size": options.size}
+    for name in options.names:
+        print(sets.load(name, **size).card())
     return 0
 
 
@@ -70,26 +71,21 @@ def examine() -> tuple[list[tuple[str, str]], list[Problem]]:
     folder, memory = store.data_folder(), free_memory()
     rows = [
         ("Python", f"{platform.python_version()} ({platform.system()} {platform.machine()})"),
-        ("TensorFlow", _version("tensorflow-cpu", "tensorflow")),
-        ("Keras", f"{_version('keras')}, backend {runtime.get('backend', 'tensorflow')}"),
-        ("OpenCV", _version("opencv-python-headless", "opencv-python")),
-        ("medmnist", _version("medmnist")),
+        ("TensorFlow", version("tensorflow-cpu", "tensorflow")),
+        ("Keras", f"{version('keras')}, backend {runtime.get('backend', 'tensorflow')}"),
+        ("OpenCV", version("opencv-python-headless", "opencv-python")),
+        ("medmnist", version("medmnist")),
         ("Devices", f"{devices}; {os.cpu_count()} CPU cores"),
         ("Precision", str(runtime.get("precision", "unknown"))),
         ("Free memory", f"{memory / 1e9:.1f} GB"),
         ("Data folder", f"{folder} ({_contents(folder)})"),
-        (
-            "Network",
-            "forbidden (MEDNB_OFFLINE)" if store.offline() else "allowed, when data is loaded",
-        ),
+        ("Network", "forbidden (MEDNB_OFFLINE)" if store.offline() else "allowed"),
     ]
-    return rows, [*_software(), *([crash] if crash else []), *_machine(folder, memory)]
+    return rows, [*([crash] if crash else []), *_problems(folder, memory)]
 
 
 def _start_runtime() -> tuple[dict[str, Any], Problem | None]:
-    probe = subprocess.run(
-        [sys.executable, "-c", _PROBE], capture_output=True, text=True, check=False
-    )
+    probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True)
     if probe.returncode == 0:
         return json.loads(probe.stdout.splitlines()[-1]), None
     words = probe.stderr.strip().splitlines()
@@ -105,37 +101,23 @@ def _start_runtime() -> tuple[dict[str, Any], Problem | None]:
     )
 
 
-def _software() -> Iterator[Problem]:
-    oldest, newest = PYTHONS
-    if not oldest <= sys.version_info[:2] <= newest:
+def _problems(folder: Path, memory: int) -> Iterator[Problem]:
+    if missing := [need for need in NEEDED if version(need) == "not found"]:
         yield Problem(
-            f"Python {platform.python_version()}: the course needs 3.{oldest[1]} to 3.{newest[1]}.",
-            "Install one of those and run `python3.12 course.py run` with it.",
+            f"Not installed in {sys.prefix}: {', '.join(missing)}.",
+            "Run `python course.py run`, or use the .venv that it made.",
         )
-    for need in ("keras", "opencv-python-headless", "medmnist", "jupyterlab", "ipykernel"):
-        if _version(need) == "not installed":
-            yield Problem(
-                f"{need} is not installed in {sys.prefix}.",
-                "Run `python course.py run`, or use the .venv that it made.",
-            )
-
-
-def _machine(folder: Path, memory: int) -> Iterator[Problem]:
     if memory < NEEDED_BYTES:
         yield Problem(
-            f"{memory / 1e9:.1f} GB of memory are free; a notebook may take "
-            f"{NEEDED_BYTES / 1e9:.0f} GB.",
+            f"{memory / 1e9:.1f} GB of memory are free; a notebook may take 4 GB.",
             "Close other programs (other notebooks' kernels too), or use a larger machine.",
         )
-    if folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
+    hidden = folder.exists() and not os.access(folder, os.R_OK | os.X_OK)
+    # Offline, a folder that can only be read will do.
+    if hidden or not (store.offline() or store.writable(folder)):
         yield Problem(
-            f"The data folder {folder} cannot be read.",
-            "Set MEDNB_DATA to a folder of yours; without it, notebooks show simulated data only.",
-            stops=False,
-        )
-    elif not store.offline() and not store.writable(folder):  # offline, a read-only one will do
-        yield Problem(
-            f"The data folder {folder} cannot be written to, so nothing can be downloaded.",
+            f"The data folder {folder} cannot be {'read' if hidden else 'written to'}, so nothing "
+            f"can be downloaded.",
             "Set MEDNB_DATA to a folder of yours, or MEDNB_OFFLINE=1 if it holds all you need.",
             stops=False,
         )
@@ -146,17 +128,7 @@ def _contents(folder: Path) -> str:
         names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     except OSError:
         return "not readable" if folder.exists() else "empty"
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return (", ".join(names[:8]) or "empty") + more
-
-
-def _version(*distributions: str) -> str:
-    for name in distributions:
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return "not installed"
+    return textwrap.shorten(", ".join(names), 200, placeholder=" and more") or "empty"
 
 
 def _has_avx() -> bool:

@@ -1,5 +1,6 @@
 """``mednb lab``: learner copies in ``workspace/``, and JupyterLab on them."""
 
+import argparse
 import copy
 import hashlib
 import json
@@ -9,7 +10,6 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ import nbformat
 
 from mednb.cli.run import course_root, find_notebooks
 from mednb.data.store import write
-from mednb.errors import DataError, MednbError
+from mednb.errors import DataError
 
-__all__ = ["Copied", "build_workspace", "lab_command", "learner_copy", "main", "without_solution"]
+__all__ = ["build_workspace", "lab_command", "learner_copy", "main", "without_solution"]
 
 #: What we wrote, by a digest of its cells: a copy that still has them was not worked on.
 STATE = ".copies.json"
@@ -27,74 +27,42 @@ STATE = ".copies.json"
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")
 _SOLUTION = re.compile(rf"^([ \t]*){BEGIN}[ \t]*$.*?^[ \t]*{END}[ \t]*$", re.MULTILINE | re.DOTALL)
+_PLUGIN = "@jupyterlab/apputils-extension:notification"
 #: The course is offline by rule: no news, no look-up of newer versions, and no question about it.
-OVERRIDES = {
-    "@jupyterlab/apputils-extension:notification": {
-        "fetchNews": "false",
-        "checkForUpdates": False,
-        "doNotDisturbMode": False,
-    }
-}
+OVERRIDES = {_PLUGIN: {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": False}}
 
 
-@dataclass
-class Copied:
-    """What became of each learner copy, by file name.
-
-    Parameters
-    ----------
-    new, refreshed, kept, outdated
-        Written for the first time; replaced, because its owner had not touched it; left alone;
-        left alone although there is a newer version (also in ``kept``).
-    """
-
-    new: list[str] = field(default_factory=list)
-    refreshed: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
-    outdated: list[str] = field(default_factory=list)
-
-
-def main(*, build_only: bool, no_open: bool) -> int:
-    """Make the learner copies and open JupyterLab on the first; its exit code is returned.
-
-    Raises
-    ------
-    MednbError
-        When the copies cannot be written.
-    """
+def main(options: argparse.Namespace) -> int:
+    """Make the learner copies and open JupyterLab on the first; its exit code is returned."""
     root = course_root()
     workspace = root / "workspace"
-    try:
-        copied = build_workspace(root / "notebooks", workspace)
-    except OSError as error:
-        raise MednbError(
-            f"Expected to write your copies of the notebooks. Received: {error.strerror} for "
-            f"{error.filename}. Make the folder writable, or copy the course to one that is."
-        ) from None
-    print(f"workspace/: {len(copied.new)} new, {len(copied.refreshed)} refreshed.")
-    if copied.kept:
-        print(f"Kept, because they hold your work: {', '.join(copied.kept)}.")
-    if copied.outdated:
+    became = build_workspace(root / "notebooks", workspace)
+    states = list(became.values())
+    print(f"workspace/: {states.count('new')} new, {states.count('refreshed')} refreshed.")
+    if kept := [name for name, state in became.items() if state in ("kept", "outdated")]:
+        print(f"Kept, because they hold your work: {', '.join(kept)}.")
+    if outdated := [name for name, state in became.items() if state == "outdated"]:
         print(
-            f"There are newer versions of {', '.join(copied.outdated)}: rename your copy and run "
-            f"this again to get them."
+            f"There are newer versions of {', '.join(outdated)}: rename your copy and run this "
+            f"again to get them."
         )
-    if build_only:
+    if options.build_only:
         return 0
-    environment = dict(os.environ)
-    scripts = sysconfig.get_path("scripts")
-    environment["PATH"] = scripts + os.pathsep + environment.get("PATH", "")
+    path = sysconfig.get_path("scripts") + os.pathsep + os.environ.get("PATH", "")
     sys.stdout.flush()
     with tempfile.TemporaryDirectory() as settings:
-        command = lab_command(workspace, Path(settings), no_open=no_open)
+        command = lab_command(workspace, Path(settings), no_open=options.no_open)
         try:
-            return subprocess.call(command, env=environment)
+            return subprocess.call(command, env=os.environ | {"PATH": path})
         except KeyboardInterrupt:  # the usual way to end JupyterLab, which shuts down by itself
             return 0
 
 
-def build_workspace(notebooks: Path, workspace: Path) -> Copied:
+def build_workspace(notebooks: Path, workspace: Path) -> dict[str, str]:
     """Write learner copies, never over one whose cells differ from what was written before.
+
+    Returns what became of each, by file name: ``"new"``; ``"refreshed"``, as its owner had not
+    touched it; ``"same"``; ``"kept"``; or ``"outdated"``, kept although there is a newer version.
 
     Raises
     ------
@@ -108,23 +76,21 @@ def build_workspace(notebooks: Path, workspace: Path) -> Copied:
         written = dict(json.loads((workspace / STATE).read_text("utf-8")))
     except (OSError, ValueError, TypeError):  # none yet, or damaged: then every copy is work
         written = {}
-    copied = Copied()
+    became = {}
     for path in find_notebooks(notebooks, []):
         name, target = path.name, workspace / path.name
         learner = learner_copy(nbformat.read(path, as_version=4))
         newest = _digest(learner)
         present = _present(target)
         if present not in (None, newest, written.get(name)):
-            copied.kept.append(name)
-            if written.get(name) != newest:
-                copied.outdated.append(name)
+            became[name] = "kept" if written.get(name) == newest else "outdated"
             continue
+        became[name] = "same" if present == newest else "refreshed" if present else "new"
         if present != newest:
-            (copied.new if present is None else copied.refreshed).append(name)
             write(target, f"{nbformat.writes(learner)}\n".encode())
         written[name] = newest
     write(workspace / STATE, json.dumps(written, indent=1, sort_keys=True).encode())
-    return copied
+    return became
 
 
 def lab_command(workspace: Path, settings: Path, *, no_open: bool) -> list[str]:
@@ -140,20 +106,17 @@ def lab_command(workspace: Path, settings: Path, *, no_open: bool) -> list[str]:
         Whether to start no browser.
     """
     (settings / "overrides.json").write_text(json.dumps(OVERRIDES), "utf-8")
-    first = sorted(path.name for path in workspace.glob("*.ipynb"))[:1]
-    command = [
+    first = min(path.name for path in workspace.glob("*.ipynb"))
+    return [
         *(sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={workspace}"),
         "--ServerApp.kernel_spec_manager_class=mednb.cli.run.OwnKernel",
         f"--LabApp.app_settings_dir={settings}",
-        f"--LabApp.default_url=/lab/tree/{first[0]}" if first else "--LabApp.default_url=/lab",
+        f"--LabApp.default_url=/lab/tree/{first}",
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--allow-root",  # the usual user inside a container
+        *(["--no-browser"] if no_open else []),
     ]
-    if no_open:
-        command.append("--no-browser")
-    if hasattr(os, "geteuid") and os.geteuid() == 0:  # the usual user inside a container
-        command.append("--allow-root")
-    return command
 
 
 def learner_copy(notebook: Any) -> Any:
@@ -171,9 +134,7 @@ def learner_copy(notebook: Any) -> Any:
         cell.outputs, cell.execution_count = [], None
         if BEGIN in cell.source or END in cell.source:
             cell.source = without_solution(cell.source)
-            cell.metadata.get("jupyter", {}).pop("source_hidden", None)
-            if cell.metadata.get("jupyter") == {}:
-                del cell.metadata["jupyter"]
+            cell.metadata.pop("jupyter", None)  # its folding
     return out
 
 
@@ -185,17 +146,17 @@ def without_solution(source: str) -> str:
     DataError
         When the marks do not come in pairs.
     """
-    found = list(_SOLUTION.finditer(source))
-    if not source.count(BEGIN) == source.count(END) == len(found):
+    pairs = len(_SOLUTION.findall(source))
+    if not source.count(BEGIN) == source.count(END) == pairs:
         raise DataError(
             f"Expected {BEGIN!r} and {END!r} in turns, each a line of its own. Received:\n{source}"
         )
-    for match in reversed(found):
+
+    def stub(match: re.Match[str]) -> str:
         # What stands in no function must not raise: "Run All" goes on to the next exercise.
-        stubs = STUB if match[1] else STUB[:1]
-        stub = "\n".join(match[1] + line for line in stubs)
-        source = source[: match.start()] + stub + source[match.end() :]
-    return source
+        return "\n".join(match[1] + line for line in (STUB if match[1] else STUB[:1]))
+
+    return _SOLUTION.sub(stub, source)
 
 
 def _present(target: Path) -> str | None:

@@ -1,16 +1,17 @@
 """``mednb run``: execute the notebooks in fresh kernels, two at a time where the machine can."""
 
+import argparse
 import asyncio
 import contextlib
 import os
 import re
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from mednb.errors import MednbError, UnknownNameError
 #: Free memory from which two notebooks may run at a time: each may take 4 GB.
 TWO_NEED_BYTES = 8 * 10**9
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -62,65 +64,55 @@ class Execution:
         texts = [output.get("text", "") for cell in cells for output in cell.get("outputs", [])]
         return re.findall(r"(?m)^Headline: (.*)$", "\n".join(texts))
 
+    def __str__(self) -> str:
+        state = "ok" if self.failure is None else "FAILED"
+        return f"{self.seconds:6.1f} s  {self.peak_bytes / 1e9:5.2f} GB  {state}"
 
-def main(
-    *,
-    names: list[str],
-    out: Path | None,
-    in_place: bool,
-    html: bool,
-    timeout: int,
-    online: bool,
-    jobs: int,
-) -> int:
-    """Execute notebooks (all when ``names`` is empty); one that fails does not stop the others.
+
+def main(options: argparse.Namespace) -> int:
+    """Execute notebooks (all when none is named); one that fails does not stop the others.
 
     Returns 0 when every notebook ran to its end, 1 when one failed, 130 after Ctrl-C.
-
-    Raises
-    ------
-    MednbError
-        When no notebook fits, a number is out of range, or the copies cannot be written.
     """
     root = course_root()
-    paths = find_notebooks(root / "notebooks", names)
-    copies = out or root / "_build"
-    if timeout < 1 or jobs < 0:
-        raise MednbError(
-            f"Expected --timeout of 1 or more and --jobs of 0 (choose) or more. "
-            f"Received: {timeout} and {jobs}."
-        )
-    try:
-        copies.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=copies).close()
-    except OSError as error:
-        raise MednbError(
-            f"Expected a folder for the executed copies. Received: {copies} "
-            f"({error.strerror}). Name another with --out."
-        ) from None
-    jobs = min(jobs or _jobs(), len(paths))
-    progress = _Progress(paths, jobs, _expected(root))
-    print(f"Executing {len(paths)} notebook(s), {jobs} at a time{progress.forecast()}.", flush=True)
-    started, done = time.perf_counter(), dict[Path, Execution]()
+    paths = find_notebooks(root / "notebooks", options.names)
+    copies = options.out or root / "_build"
+    copies.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=copies).close()  # not to be told after the last notebook
+    enough = (os.cpu_count() or 1) >= 2 and free_memory() >= TWO_NEED_BYTES
+    jobs = min(options.jobs or 1 + enough, len(paths))
+    expected, width = _expected(root), max(len(path.stem) for path in paths)
+    left = {path: expected.get(path.stem, 60.0) for path in paths}
+    told = _forecast(left.values(), jobs)
+    print(f"Executing {len(paths)} notebook(s), {jobs} at a time{told}.", flush=True)
+    started, took, should = time.perf_counter(), 0.0, 0.0
+    done = dict[Path, Execution]()
     with tempfile.TemporaryDirectory() as profile:
-        environment = kernel_environment(Path(profile), online=online)
+        environment = kernel_environment(Path(profile), online=options.online)
         try:
-            for path, result in _executions(paths, jobs, environment, timeout, progress):
+            for path, result in _executions(paths, jobs, environment, options.timeout):
                 done[path] = result
                 if result.notebook is not None:
                     nbformat.write(result.notebook, copies / path.name)
-                    if html:
+                    if options.html:
                         from mednb.cli.html import to_html
 
                         page = copies / f"{path.stem}.html"
                         page.write_text(to_html(result.notebook), encoding="utf-8")
-                    if in_place and result.failure is None:
+                    if options.in_place and result.failure is None:
                         nbformat.write(result.notebook, path)
-                progress.finished(path, result)
+                took, should = took + result.seconds, should + left.pop(path)
+                told = _forecast(left.values(), jobs, took / should)
+                print(f"  {path.stem:<{width}}  {result}{told}", flush=True)
+                lines = f"\n{path.stem}, {result.failure}\n" if result.failure else ""
+                for line in [*result.headlines, *lines.splitlines()]:
+                    print(f"    {line}".rstrip(), flush=True)
         except KeyboardInterrupt:
             print(f"\nStopped. {len(done)} of {len(paths)} were done; the copies are kept.")
             return 130
-    print("\n".join(["", *_table(done, time.perf_counter() - started), ""]))
+    minutes = (time.perf_counter() - started) / 60
+    most = max(result.peak_bytes for result in done.values()) / 1e9
+    print(f"\nAll: {minutes:.1f} minutes, at most {most:.2f} GB.\n")
     if failed := [path.stem for path in paths if done[path].failure is not None]:
         print(f"{len(failed)} of {len(done)} failed: {', '.join(failed)}.")
         return 1
@@ -129,28 +121,28 @@ def main(
 
 
 def _executions(
-    paths: list[Path], jobs: int, environment: Mapping[str, str], timeout: int, progress: Any
+    paths: list[Path], jobs: int, environment: Mapping[str, str], timeout: int
 ) -> Iterator[tuple[Path, Execution]]:
     """Yield each notebook with what came of it, as soon as it is done."""
-
-    def work(path: Path) -> Execution:
-        progress.started(path)
-        return execute(path, environment=environment, timeout=timeout)
-
+    run = partial(execute, environment=environment, timeout=timeout)
     with on_own_cores(jobs) as pool:
-        waiting: dict[Future[Execution], Path] = {pool.submit(work, p): p for p in paths}
+        waiting = {pool.submit(run, path): path for path in paths}
         try:
-            while waiting:
-                finished, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
-                for future in finished:
+            while waiting:  # with a timeout, or Ctrl-C would not get through everywhere
+                for future in wait(waiting, timeout=1, return_when=FIRST_COMPLETED).done:
                     yield waiting.pop(future), future.result()
-                progress.show()
         except (KeyboardInterrupt, GeneratorExit):
             pool.shutdown(wait=False, cancel_futures=True)
             for child in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error):
                     child.kill()
             raise
+
+
+def _forecast(rests: Collection[float], jobs: int, pace: float = 1.0) -> str:
+    """Return ', about 6 min left' of notebooks that should take so many seconds at pace 1."""
+    minutes = pace * max(sum(rests) / jobs, max(rests, default=0.0)) / 60
+    return f", about {max(1, minutes):.0f} min left" if rests else ""
 
 
 def on_own_cores(jobs: int) -> ThreadPoolExecutor:
@@ -210,21 +202,16 @@ def execute(path: Path, *, environment: Mapping[str, str], timeout: int = 600) -
     with tempfile.TemporaryFile() as log:
         try:
             asyncio.run(client.async_execute(cleanup_kc=True, env=dict(environment), stderr=log))
-        except CellExecutionError:
-            errors = [o for o in notebook.cells[at["cell"]].outputs if o.output_type == "error"]
-            failure = "\n".join(line for error in errors for line in error.traceback)
-        except Exception as error:  # too slow, killed, or never started
+        except Exception as error:  # of a cell; or too slow, killed, or never started
             log.seek(0)
-            failure = f"{type(error).__name__}: {error}\n{log.read().decode('utf-8', 'replace')}"
+            last = b"" if isinstance(error, CellExecutionError) else log.read()
+            cells = notebook.cells[: at["cell"] + 1]
+            number = sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in cells)
+            said = f"{type(error).__name__}: {error}\n{last.decode('utf-8', 'replace')}"
+            failure = f"code cell {number}: {_ANSI.sub('', said).rstrip()}"
         finally:
             memory.stopped.set()
-    if failure is not None:
-        cells = notebook.cells[: at["cell"] + 1]
-        number = sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in cells)
-        source = cells[-1].source if cells else ""
-        failure = f"code cell {number}:\n\n{source}\n\n{_ANSI.sub('', failure).rstrip()}"
-    seconds = time.perf_counter() - started
-    return Execution(tidy(notebook), seconds, memory.peak, failure)
+    return Execution(tidy(notebook), time.perf_counter() - started, memory.peak, failure)
 
 
 def tidy(notebook: Any) -> Any:
@@ -232,11 +219,7 @@ def tidy(notebook: Any) -> Any:
     notebook.nbformat_minor = max(notebook.nbformat_minor, 5)
     notebook.metadata.pop("widgets", None)
     notebook.metadata.get("language_info", {}).pop("version", None)
-    notebook.metadata["kernelspec"] = {
-        "display_name": "Python 3 (ipykernel)",
-        "language": "python",
-        "name": "python3",
-    }
+    notebook.metadata["kernelspec"] = dict(_KERNEL)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", []):
@@ -268,75 +251,10 @@ class _Memory(threading.Thread):
                 self.peak = max(self.peak, int(found[1]) * 1024)
 
 
-class _Progress:
-    """Says what is done, and how long the rest may take; redraws a line only on a terminal."""
-
-    def __init__(self, paths: list[Path], jobs: int, expected: Mapping[str, float]) -> None:
-        self._left = {path: expected.get(path.stem, 60.0) for path in paths}
-        self._width = max(len(path.stem) for path in paths)
-        self._jobs, self._took, self._should = jobs, 0.0, 0.0
-        self._begun: dict[Path, float] = {}
-
-    def forecast(self) -> str:
-        """Return ', about 6 min left': what the rest takes at the speed seen so far."""
-        pace = self._took / self._should if self._should else 1.0
-        rests = [
-            max(5.0, expected * pace - self._running(path))
-            for path, expected in list(self._left.items())
-        ]
-        seconds = max(sum(rests) / self._jobs, max(rests, default=0.0))
-        return f", about {max(1, seconds / 60):.0f} min left" if rests else ""
-
-    def started(self, path: Path) -> None:
-        self._begun[path] = time.perf_counter()
-
-    def show(self) -> None:
-        """Draw what runs now, where someone watches."""
-        running = [path for path in list(self._begun) if path in self._left]
-        if running and sys.stdout.isatty():
-            told = ", ".join(f"{p.stem[:2]} for {self._running(p):.0f} s" for p in running)
-            print(f"\r  {f'running {told}{self.forecast()}':<76}", end="\r", flush=True)
-
-    def finished(self, path: Path, result: Execution) -> None:
-        """Print the notebook's line, and how it failed."""
-        self._took += result.seconds
-        self._should += self._left.pop(path)
-        if sys.stdout.isatty():  # over what `show` drew
-            print(" " * 78, end="\r")
-        print(f"  {path.stem:<{self._width}}  {_measured(result)}{self.forecast()}", flush=True)
-        if result.failure is not None:
-            lines = f"\n{path.stem}, {result.failure}\n".splitlines()
-            print("\n".join(f"    {line}".rstrip() for line in lines), flush=True)
-
-    def _running(self, path: Path) -> float:
-        return time.perf_counter() - self._begun[path] if path in self._begun else 0.0
-
-
-def _measured(result: Execution) -> str:
-    state = "ok" if result.failure is None else "FAILED"
-    return f"{result.seconds:6.1f} s  {result.peak_bytes / 1e9:5.2f} GB  {state}"
-
-
-def _table(done: Mapping[Path, Execution], seconds: float) -> Iterator[str]:
-    """Yield a line for each notebook, in reading order, with its headlines below."""
-    width = max(len(path.stem) for path in done)
-    for path, result in sorted(done.items()):
-        yield f"{path.stem:<{width}}  {_measured(result)}"
-        yield from (f"    {line}" for line in result.headlines)
-    most = max(result.peak_bytes for result in done.values()) / 1e9
-    yield f"All: {seconds / 60:.1f} minutes, at most {most:.2f} GB."
-
-
-def _jobs() -> int:
-    return 2 if (os.cpu_count() or 1) >= 2 and free_memory() >= TWO_NEED_BYTES else 1
-
-
 def _expected(root: Path) -> dict[str, float]:
     """Return the seconds each notebook took when the benchmark `run` was last recorded."""
-    try:
-        text = (root / "benchmarks" / "RESULTS.md").read_text("utf-8")
-    except OSError:
-        return {}
+    path = root / "benchmarks" / "RESULTS.md"
+    text = path.read_text("utf-8") if path.exists() else ""
     rows = re.findall(r"(?m)^\| (\d\d_\w+) \| (\d+) \|", text.partition("\n## run\n")[2])
     return {name: float(seconds) for name, seconds in rows}
 
@@ -367,8 +285,7 @@ def course_root() -> Path:
             return folder
     raise MednbError(
         f"Expected to be inside the course's folder, which holds notebooks/ and course.py. "
-        f"Received: {here}. Change to that folder first; `mednb doctor` and `mednb data` work "
-        f"anywhere."
+        f"Received: {here}. Change to that folder first."
     )
 
 
@@ -383,14 +300,11 @@ def find_notebooks(folder: Path, names: list[str]) -> list[Path]:
     found = sorted(folder.glob("*.ipynb"))
     if not found:
         raise MednbError(f"Expected notebooks in {folder}. Received: none.")
-    wanted = set()
-    for name in names:
-        stem = Path(name).name.removesuffix(".ipynb")
-        fitting = [path for path in found if path.stem.startswith(stem)]
-        if not fitting:
+    stems = [Path(name).name.removesuffix(".ipynb") for name in names]
+    for stem in stems:
+        if not any(path.stem.startswith(stem) for path in found):
             raise UnknownNameError("notebook", stem, [path.stem for path in found])
-        wanted.update(fitting)
-    return [path for path in found if not names or path in wanted]
+    return [path for path in found if not stems or path.stem.startswith(tuple(stems))]
 
 
 def kernel_environment(ipython_folder: Path, *, online: bool = False) -> dict[str, str]:
@@ -403,14 +317,9 @@ def kernel_environment(ipython_folder: Path, *, online: bool = False) -> dict[st
     online
         Whether notebooks may download data.
     """
-    environment = dict(os.environ)
     # Someone's MPLBACKEND=Agg would leave every figure out of the notebook.
-    environment.pop("MPLBACKEND", None)
-    environment["IPYTHONDIR"] = str(ipython_folder)
-    environment["MEDNB_STRICT"] = "1"  # a wrong answer to an exercise fails, as in grading
-    # Linear algebra sums in another order with another number of threads.
-    environment.update({name: environment.get(name, "2") for name in THREADS})
-    environment.pop("MEDNB_OFFLINE", None)
-    if not online:
-        environment["MEDNB_OFFLINE"] = "1"
-    return environment
+    theirs = {k: v for k, v in os.environ.items() if k not in ("MPLBACKEND", "MEDNB_OFFLINE")}
+    # Linear algebra sums in another order with another number of threads. MEDNB_STRICT: a wrong
+    # answer to an exercise fails, as in grading.
+    ours = {"IPYTHONDIR": str(ipython_folder), "MEDNB_STRICT": "1"}
+    return dict.fromkeys(THREADS, "2") | theirs | ours | ({} if online else {"MEDNB_OFFLINE": "1"})

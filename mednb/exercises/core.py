@@ -62,21 +62,18 @@ class Function:
         Hint -> functions that make this mistake.
     otherwise
         Hint for any other mistake; one for all cases, or one for each.
-    rtol
-        Relative tolerance of the numbers.
     """
 
     right: Callable[..., Any]
     cases: Sequence[tuple[Any, ...]]
     wrong: Mapping[str, Callable[..., Any] | tuple[Callable[..., Any], ...]]
     otherwise: str | tuple[str, ...]
-    rtol: float = 1e-6
 
     def hints(self, answer: Any) -> tuple[str, ...]:
         """Call the answer with every case; the second hint says what was expected."""
         for number, case in enumerate(self.cases):
             got, want = attempt(answer, *case), self.right(*copy.deepcopy(case))
-            fault = compare(got, want, self.rtol)
+            fault = compare(got, want)
             if fault is None:
                 continue
             hint = self._mistake(got, case) or fault or self.otherwise
@@ -94,7 +91,7 @@ class Function:
             for function in functions if isinstance(functions, tuple) else (functions,):
                 with np.errstate(all="ignore"):
                     wrong = function(*copy.deepcopy(case))
-                if compare(got, wrong, self.rtol) is None:
+                if compare(got, wrong) is None:
                     return hint
         return None
 
@@ -111,14 +108,11 @@ class Value:
         Hint -> value or condition; the first that fits is given.
     otherwise
         Hint for anything else.
-    rtol
-        Relative tolerance of the numbers.
     """
 
     right: Any
     wrong: Mapping[str, Any]
     otherwise: str
-    rtol: float = 1e-6
 
     def hints(self, answer: Any) -> tuple[str, ...]:
         """Hold the answer against what is right, then against what is wrong."""
@@ -134,7 +128,7 @@ class Value:
                 return bool(wanted(answer))
             except (TypeError, ValueError, LookupError, AttributeError):  # made for other types
                 return False
-        return compare(answer, wanted, self.rtol) is None
+        return compare(answer, wanted) is None
 
 
 @dataclass(frozen=True)
@@ -182,7 +176,7 @@ def attempt(answer: Any, *arguments: Any) -> Any:
     return result
 
 
-def compare(got: Any, want: Any, rtol: float = 1e-6) -> str | None:
+def compare(got: Any, want: Any) -> str | None:
     """Return None where two values agree, else what is wrong with the type or shape, or "".
 
     Numbers, texts, arrays of any type, and tuples or lists of them.
@@ -190,7 +184,7 @@ def compare(got: Any, want: Any, rtol: float = 1e-6) -> str | None:
     if isinstance(want, tuple | list):
         if not isinstance(got, tuple | list) or len(got) != len(want):
             return f"Expected {len(want)} values. Received: {_short(got)}."
-        faults = [compare(g, w, rtol) for g, w in zip(got, want, strict=True)]
+        faults = [compare(g, w) for g, w in zip(got, want, strict=True)]
         return next((fault for fault in faults if fault is not None), None)
     try:
         a, b = np.asarray(got), np.asarray(want)
@@ -203,7 +197,7 @@ def compare(got: Any, want: Any, rtol: float = 1e-6) -> str | None:
         return f"Expected {_shape(b.shape)}. Received: {_shape(a.shape)}."
     if b.dtype.kind == "U":
         return None if np.array_equal(np.char.lower(np.char.strip(a)), np.char.lower(b)) else ""
-    if not np.allclose(a, b, rtol=rtol, atol=1e-9, equal_nan=True):
+    if not np.allclose(a, b, rtol=1e-6, atol=1e-9, equal_nan=True):
         return "" if np.isfinite(a).all() else "Expected finite numbers. Received: nan or inf."
     if a.dtype != b.dtype and (b.dtype == np.uint8 or (a.dtype.kind, b.dtype.kind) == ("f", "i")):
         return f"The numbers are right, their type is not: {a.dtype} instead of {b.dtype}."

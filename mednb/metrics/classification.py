@@ -32,7 +32,6 @@ __all__ = [
     "auc_of_weights",
     "checked",
     "evaluate",
-    "holm",
 ]
 
 #: The tasks of :class:`mednb.types.Dataset`.
@@ -249,30 +248,6 @@ def auc_of_weights(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> _
     return auc
 
 
-def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """Return p values ``(k,)`` adjusted for how many were looked at, in the order they came.
-
-    The smallest is multiplied by k, the next by k - 1, and so on; none becomes smaller than the one
-    before. Rejecting those of at most 0.05 keeps the chance of any false alarm at 5 %.
-
-    Raises
-    ------
-    DataError
-        When a value is no probability.
-
-    References
-    ----------
-    Holm, Scand J Stat 6:65-70 (1979). Notebook 05.
-    """
-    x = checked_numbers(p, "p values").astype(np.float64)
-    if x.ndim != 1 or not np.all((x >= 0) & (x <= 1)):
-        raise DataError(f"Expected a list of p values in 0..1. Received: {p!r}.")
-    order = np.argsort(x, kind="stable")
-    adjusted = np.empty_like(x)
-    adjusted[order] = np.maximum.accumulate(x[order] * np.arange(len(x), 0, -1))
-    return np.minimum(adjusted, 1)
-
-
 def checked(
     y_true: ArrayLike, y_score: ArrayLike, task: str
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -283,41 +258,35 @@ def checked(
     if not isinstance(task, str) or task not in TASKS:
         raise UnknownNameError("task", task, TASKS)
     truth, score = _class_numbers(y_true), probabilities(y_score)
-    if truth.ndim == 2 and truth.shape[1] == 1 and task != "multi-label":
+    labels, binary = task == "multi-label", task == "binary"
+    if truth.ndim == 2 and truth.shape[1] == 1 and not labels:
         truth = truth[:, 0]
-    if task == "binary" and score.ndim == 2 and score.shape[1] in (1, 2):
-        if score.shape[1] == 2:
-            _refuse_other_sums(score)
-        score = score[:, -1]
-    wanted, axes = (1 if task == "binary" else 2), (2 if task == "multi-label" else 1)
-    if truth.ndim != axes or score.ndim != wanted or len(truth) != len(score):
-        raise ShapeError(
-            f"Expected labels with {axes} and scores with {wanted} axes, one row a case, for a "
-            f"{task} task. Received: {truth.shape} and {score.shape}."
+    one_each = not labels and score.ndim == 2 and score.shape[1] > 1
+    if one_each and np.any(np.abs(score.sum(axis=1) - 1) > _SUM_TOLERANCE):
+        raise DataError(
+            "Expected the scores of a case to sum to 1. Received: other sums. Apply a softmax."
         )
-    k = score.shape[1] if wanted == 2 else 2
-    if task == "multi-label":
-        if score.shape != truth.shape:
-            raise ShapeError(f"Expected {truth.shape[1]} columns. Received: {k}.")
-        if truth.size and (truth.min() < 0 or truth.max() > 1):
-            raise DataError(
-                f"Expected labels of 0 and 1, a column a label. Received: {truth.min()} to "
-                f"{truth.max()}. For one class number a case the task is 'multi-class'."
-            )
+    if binary and score.ndim == 2 and score.shape[1] < 3:
+        score = score[:, -1]
+    k = score.shape[1] if score.ndim == 2 else 2
+    axes, columns = 1 + labels, 2 - binary
+    fit = truth.ndim == axes and score.ndim == columns and len(truth) == len(score)
+    if not fit or (labels and score.shape != truth.shape) or (not labels and k < 2):
+        raise ShapeError(
+            f"Expected labels with {axes} and scores with {columns} axes, one row a case and a "
+            f"column for every class or label, for a {task} task. Received: {truth.shape} and "
+            f"{score.shape}. One column of probabilities is a 'binary' task, one class number a "
+            f"case a 'multi-class' one."
+        )
+    most = 1 if labels else k - 1
+    if truth.size and not 0 <= truth.min() <= truth.max() <= most:
+        raise ShapeError(
+            f"Expected labels from 0 to {most}, for a {task} task with a score column for every "
+            f"class or label. Received: labels {truth.min()} to {truth.max()}."
+        )
+    if labels:
         missing = [j for j in range(k) if len(np.unique(truth[:, j])) < 2]
     else:
-        if k < 2:
-            raise ShapeError(
-                f"Expected a score column for every class, two or more. Received: {k}. One column "
-                f"of probabilities is a 'binary' task."
-            )
-        if len(truth) and (truth.min() < 0 or truth.max() >= k):
-            raise ShapeError(
-                f"Expected a score column for every class. Received: {k} columns, but labels "
-                f"{truth.min()} to {truth.max()}."
-            )
-        if task != "binary":
-            _refuse_other_sums(score)
         missing = sorted(set(range(k)) - set(truth.tolist()))
     if missing or not truth.size:
         raise DataError(
@@ -353,13 +322,6 @@ def _class_numbers(y_true: ArrayLike) -> NDArray[np.int64]:
             f"such as {labels.ravel()[:3].tolist()}. Labels come first, scores second."
         )
     return labels.astype(np.int64)
-
-
-def _refuse_other_sums(score: NDArray[np.float64]) -> None:
-    if np.any(np.abs(score.sum(axis=1) - 1) > _SUM_TOLERANCE):
-        raise DataError(
-            "Expected the scores of a case to sum to 1. Received: other sums. Apply a softmax."
-        )
 
 
 def _yes_or_no(

@@ -23,7 +23,6 @@ __all__ = [
     "Result",
     "bootstrap",
     "bootstrap_all",
-    "bootstrap_weights",
     "checked_groups",
     "checked_numbers",
     "mean_interval",
@@ -91,45 +90,9 @@ class Result:
         return f"<p>{self.title()}</p>{self.table().to_html(float_format='{:.3f}'.format)}"
 
 
-def bootstrap(
-    statistic: Weighted,
-    n: int,
-    *,
-    groups: ArrayLike | None = None,
-    seed: int = 0,
-    replicates: int = 2000,
-) -> Estimate:
-    """Return a statistic with its percentile bootstrap interval, drawing groups with replacement.
-
-    A replicate that draws a patient twice counts each of their images twice: it is the same as
-    giving every image a weight, so one vectorised call evaluates many replicates.
-
-    Parameters
-    ----------
-    statistic
-        Takes whole-number weights ``(B, N)`` and returns ``(B,)``; NaN where a replicate has no
-        answer (such as an AUC without a positive case), which is then left out.
-    n
-        Number of cases N.
-    groups
-        ``(N,)`` patient or phantom of each case. None treats every case as its own group.
-    seed, replicates
-        Seed and number of the draws.
-
-    Raises
-    ------
-    DataError
-        When fewer than half of the replicates have an answer.
-    ShapeError
-        When ``groups`` has not one entry a case.
-
-    References
-    ----------
-    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 8 and 13.
-    """
-    return bootstrap_all(
-        lambda w: statistic(w)[:, None], n, groups=groups, seed=seed, replicates=replicates
-    )[0]
+def bootstrap(statistic: Weighted, n: int, **how: Any) -> Estimate:
+    """Return a statistic, ``(B,)``, with its interval; see :func:`bootstrap_all`."""
+    return bootstrap_all(lambda w: statistic(w)[:, None], n, **how)[0]
 
 
 def bootstrap_all(
@@ -140,9 +103,26 @@ def bootstrap_all(
     seed: int = 0,
     replicates: int = 2000,
 ) -> list[Estimate]:
-    """Return the F columns of ``statistic``, ``(B, F)``, each with its interval, of one draw.
+    """Return the F columns of a statistic with percentile bootstrap intervals, all of one draw.
 
-    See :func:`bootstrap`.
+    Groups are drawn with replacement. A replicate that draws a patient twice counts each of their
+    images twice: it is the same as giving every image a weight, so one vectorised call evaluates
+    many replicates.
+
+    Parameters
+    ----------
+    statistic
+        Takes whole-number weights ``(B, N)`` and returns ``(B, F)``; NaN where a replicate has no
+        answer (such as an AUC without a positive case), which is then left out.
+    n
+        Number of cases N.
+    groups
+        ``(N,)`` patient or phantom of each case. None treats every case as its own group.
+    seed, replicates
+        Seed and number of the draws.
+
+    Raises DataError when fewer than half of the replicates have an answer. Efron and Tibshirani,
+    An Introduction to the Bootstrap (1993), chapters 8 and 13.
     """
     member = checked_groups(groups, n)
     rng = np.random.default_rng(seed)
@@ -162,21 +142,13 @@ def bootstrap_all(
     return found
 
 
-def bootstrap_weights(
-    n: int, *, groups: ArrayLike | None = None, seed: int = 0, replicates: int
-) -> NDArray[np.int64]:
-    """Return how often each case is drawn in each replicate, ``(replicates, n)``."""
-    return _draw(checked_groups(groups, n), replicates, np.random.default_rng(seed))
-
-
-def mean_of_cases(values: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 0) -> Estimate:
+def mean_of_cases(values: ArrayLike, *, groups: ArrayLike | None = None) -> Estimate:
     """Return the mean of one finite number a case ``(N,)`` with its bootstrap interval by patient.
 
-    Of Dice, say; or of the differences of two methods on the same cases, for a paired comparison.
-    See :func:`bootstrap`.
+    Of the differences of two methods on the same cases it is a paired comparison.
     """
     x = np.asarray(values, np.float64)
-    return bootstrap(lambda w: w @ x / w.sum(axis=1), len(x), groups=groups, seed=seed)
+    return bootstrap(lambda w: w @ x / w.sum(axis=1), len(x), groups=groups)
 
 
 def share_of_cases(hits: ArrayLike, *, groups: ArrayLike | None = None) -> Estimate:

@@ -86,12 +86,8 @@ class SegmentationReport(Result):
         """Return ``means``, and in how many patients a class was absent, missed or invented."""
         counts = self.patients[["drawn", "found"]] > 0
         shown = self.means.map("{:.3f}".format)
-        for name, truth, answer in (
-            ("absent", False, False),
-            ("missed", True, False),
-            ("invented", False, True),
-        ):
-            here = (counts["drawn"] == truth) & (counts["found"] == answer)
+        for name, kind in {"absent": [0, 0], "missed": [1, 0], "invented": [0, 1]}.items():
+            here = (counts == kind).all(axis=1)
             shown[name] = here.groupby(level="class", sort=False).sum()
         return shown
 
@@ -103,7 +99,6 @@ def evaluate(
     classes: Sequence[str],
     spacing_mm: ArrayLike,
     groups: ArrayLike | None = None,
-    seed: int = 0,
 ) -> SegmentationReport:
     """Return how well outlines agree with the truth: four figures of every class, by patient.
 
@@ -137,18 +132,16 @@ def evaluate(
             np.bincount(member, weights=count).astype(np.float64) for count in _counts(a, b)
         )
         each = _ways(a, b, spacing_mm)
+        cases = [np.flatnonzero(member == patient) for patient in range(len(names))]
         pooled = [
-            (
-                np.concatenate([each[i][0] for i in cases]),
-                np.concatenate([each[i][1] for i in cases]),
-            )
-            for cases in (np.flatnonzero(member == patient) for patient in range(len(names)))
+            (np.concatenate([each[i][0] for i in at]), np.concatenate([each[i][1] for i in at]))
+            for at in cases
         ]
         overlap = _dice(both, one, two), _iou(both, one, two)
         far = [_worst(ways) for ways in pooled], [_mean(ways) for ways in pooled]
         values = np.stack([*overlap, *far, one, two], axis=1)
         rows.append(values)
-        means[name] = [mean_of_cases(column, seed=seed) for column in values.T[:4]]
+        means[name] = [mean_of_cases(column) for column in values.T[:4]]
     figures = ["dice", "iou", "hd95", "assd"]
     index = MultiIndex.from_product([list(means), names], names=["class", "patient"])
     return SegmentationReport(

@@ -6,22 +6,10 @@ Loaded when first asked for: ``features`` needs no Keras.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "cnn",
-    "features",
-    "gan",
-    "rnn",
-    "unet",
-]
+__all__ = ["cnn", "features", "gan", "rnn", "unet"]
 
 if TYPE_CHECKING:
-    from mednb.models import (
-        cnn,
-        features,
-        gan,
-        rnn,
-        unet,
-    )
+    from mednb.models import cnn, features, gan, rnn, unet
 
 
 def __getattr__(name: str) -> Any:

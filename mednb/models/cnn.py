@@ -37,37 +37,29 @@ def textbook_cnn(classes: int = 10, shape: Shape = (28, 28, 1)) -> keras.Model:
     return model
 
 
-def resnet_small(
-    classes: int = 2,
-    shape: Shape = (28, 28, 1),
-    *,
-    width: int = 32,
-    dropout: float = 0.2,
-    augmentation: float = 1.0,
-) -> keras.Model:
+def resnet_small(classes: int = 2, shape: Shape = (28, 28, 1)) -> keras.Model:
     r"""Return a residual network of about 0.2 million parameters, not yet compiled. Notebook 02.
 
     A convolution at full resolution, then three blocks :math:`y = \mathrm{relu}(F(x) + W x)` (He et
-    al. 2016, doi:10.1109/CVPR.2016.90) of ``width``, 2 and 3 ``width`` channels, then the mean over
-    the image. BatchNorm remembers about ten batches (momentum 0.9) instead of Keras' hundred: a
-    small set has only ten an epoch. ``augmentation`` is the strength of
-    :func:`mednb.augment.ultrasound_layers`. In and out as :func:`textbook_cnn`.
+    al. 2016, doi:10.1109/CVPR.2016.90) of 32, 64 and 96 channels, then the mean over the
+    image. BatchNorm remembers about ten batches (momentum 0.9) instead of Keras' hundred: a small
+    set has only ten an epoch. In and out as :func:`textbook_cnn`.
     """
     _check_shape(shape, smallest=8)
     inputs = keras.Input(shape)
     x: Any = layers.Rescaling(1 / 255)(inputs)
-    for layer in ultrasound_layers(augmentation):
+    for layer in ultrasound_layers():
         x = layer(x)
-    x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+    x = layers.Conv2D(32, 3, padding="same", use_bias=False)(x)
     # Pooled first: a maximum and a rising line may change places, and BatchNorm and ReLU then
     # have a quarter of the pixels to do, which saves a third of a training step.
     x = layers.MaxPooling2D(2)(x)
     x = layers.BatchNormalization(momentum=0.9)(x)
     x = layers.Activation("relu")(x)
     for stage in (1, 2, 3):
-        x = _residual(x, stage * width, stride=1 if stage == 1 else 2)
+        x = _residual(x, 32 * stage, stride=1 if stage == 1 else 2)
     x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dropout(dropout)(x)
+    x = layers.Dropout(0.2)(x)
     outputs = layers.Dense(classes, activation="softmax", dtype="float32")(x)
     return keras.Model(inputs, outputs, name="resnet_small")
 

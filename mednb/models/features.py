@@ -91,7 +91,7 @@ def extract(images: ArrayLike, masks: ArrayLike | None = None) -> Real:
         When the images are not grey, too small, or not uint8.
     """
     grey = _checked(images)
-    regions = list(map(_dark_region, grey)) if masks is None else np.asarray(masks, np.uint8)
+    regions = list(map(dark_region, grey)) if masks is None else np.asarray(masks, np.uint8)
     each = np.array([_measure(image, region) for image, region in zip(grey, regions, strict=True)])
     # Co-occurrence features come for all images at once; they stand first among the textures.
     at = [feature.kind for feature in FEATURES].index("texture")
@@ -114,7 +114,19 @@ def dark_region(image: ArrayLike) -> Grey:
     ----------
     Otsu, IEEE Trans. SMC 9(1):62-66 (1979), doi:10.1109/TSMC.1979.4310076. Notebook 00.
     """
-    return _dark_region(_checked(np.asarray(image)[None])[0])
+    grey = _checked(np.asarray(image)[None])[0]
+    h, w = grey.shape
+    smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), min(h, w) / 35)
+    level = smooth - np.median(smooth, axis=1, keepdims=True)
+    if np.ptp(level) < 1:
+        return np.zeros_like(grey)
+    # Three classes: with two, speckle beside the lesion falls into the dark one.
+    dark = (level < threshold_multiotsu(level, classes=3, nbins=64)[0]).astype(np.uint8)
+    _, component = cv2.connectedComponents(dark, connectivity=4)
+    weight = np.maximum(-level, 0) * np.outer(np.hanning(h + 2)[1:-1], np.hanning(w + 2)[1:-1])
+    score = np.bincount(component.ravel(), weights=weight.ravel())
+    score[0] = -1  # what is not dark
+    return np.asarray(component == score.argmax(), dtype=np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,21 +252,6 @@ def _texture(image: Grey, dx: Real, slope: Real) -> list[float]:
         float(slope.mean()),
         float((dx**2).sum()) / energy if energy > 0 else 0.5,
     ]
-
-
-def _dark_region(image: Grey) -> Grey:
-    h, w = image.shape
-    smooth = cv2.GaussianBlur(image.astype(np.float32), (0, 0), min(h, w) / 35)
-    level = smooth - np.median(smooth, axis=1, keepdims=True)
-    if np.ptp(level) < 1:
-        return np.zeros_like(image)
-    # Three classes: with two, speckle beside the lesion falls into the dark one.
-    dark = (level < threshold_multiotsu(level, classes=3, nbins=64)[0]).astype(np.uint8)
-    _, component = cv2.connectedComponents(dark, connectivity=4)
-    weight = np.maximum(-level, 0) * np.outer(np.hanning(h + 2)[1:-1], np.hanning(w + 2)[1:-1])
-    score = np.bincount(component.ravel(), weights=weight.ravel())
-    score[0] = -1  # what is not dark
-    return np.asarray(component == score.argmax(), dtype=np.uint8)
 
 
 def _shape(image: Grey, region: Grey, slope: Real) -> list[float]:

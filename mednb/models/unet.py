@@ -38,12 +38,7 @@ def body(x: Any, depth: int, block: Callable[[Any, int], Any], *, top: int = 0) 
 
 
 def unet(
-    shape: tuple[int, int, int],
-    classes: int,
-    *,
-    depth: int = 3,
-    width: int = 12,
-    shrink: int = 1,
+    shape: tuple[int, int, int], classes: int, *, depth: int = 3, width: int = 12, shrink: int = 1
 ) -> keras.Model:
     """Return a small U-Net, ``(N, H, W, C)`` in 0..255 to float32 logits ``(N, H, W, classes)``.
 

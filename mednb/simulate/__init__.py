@@ -5,12 +5,4 @@ from mednb.simulate.lesions import lesions, looks
 from mednb.simulate.mri import brains
 from mednb.simulate.ultrasound import SCANNERS, Scanner
 
-__all__ = [
-    "SCANNERS",
-    "Scanner",
-    "brains",
-    "hearts",
-    "lesions",
-    "looks",
-    "mr_like",
-]
+__all__ = ["SCANNERS", "Scanner", "brains", "hearts", "lesions", "looks", "mr_like"]

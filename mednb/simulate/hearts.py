@@ -22,8 +22,16 @@ from scipy.sparse import csr_array
 
 from mednb.errors import DataError
 from mednb.simulate import ultrasound as us
-from mednb.simulate.ultrasound import SCANNERS, Scanner, between, generator, get, rows
-from mednb.simulate.ventricle import RV_WALL_MM, Motion, Rhythm, Ventricle, beats, smoothstep
+from mednb.simulate.ultrasound import SCANNERS, Rng, Scanner, between, generator, get, rows
+from mednb.simulate.ventricle import (
+    HEALTHY,
+    RV_WALL_MM,
+    Motion,
+    Rhythm,
+    Ventricle,
+    beats,
+    smoothstep,
+)
 from mednb.types import Split
 
 __all__ = ["CLASSES", "REGIONS", "SECONDS", "Heart", "draw", "film", "hearts", "mr_like"]
@@ -48,7 +56,7 @@ _PER_CELL = 10.0
 _BLOCK = 4
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Heart:
     """One heart in front of the probe: shape, rhythm, place. Lengths in mm, times in s.
 
@@ -134,7 +142,6 @@ class Heart:
 def draw(
     seed: int,
     i: int,
-    *,
     seconds: float = SECONDS,
     ejection_fraction: tuple[float, float] = (20.0, 75.0),
     hypertrophy: float = 0.2,
@@ -160,37 +167,22 @@ def draw(
     loss = within(0.6, 1.15), within(0.25, 0.75), within(0.14, 0.26)
     lateral = bool(rng.random() < 0.5)
     lag = within(0.06, 0.14) * (1 if rng.random() < 0.7 else -1)
-    healthy = (0.0, 0.5, 0.2)
-    weak = (healthy, loss) if lateral else (loss, healthy)
-    ventricle = Ventricle(
-        edv=edv,
-        length=length,
-        wall=wall,
-        ejection=EF,
-        shortening=0.19 * min(EF / 0.6, 1.15) * within(0.8, 1.1),
-        base_share=within(0.55, 0.75),
-        weak=weak if ill else (healthy, healthy),
-        lag=lag if late else 0.0,
-        atrium=within(36, 52),
-        right_heart=(within(22, 34), within(3, 7)),
-    )
+    sides = (HEALTHY, loss) if lateral else (loss, HEALTHY)
+    weak, lag = sides if ill else (HEALTHY, HEALTHY), lag if late else 0.0
+    shortening, base = 0.19 * min(EF / 0.6, 1.15) * within(0.8, 1.1), within(0.55, 0.75)
+    atrium, right = within(36, 52), (within(22, 34), within(3, 7))
+    ventricle = Ventricle(edv, length, wall, EF, shortening, base, weak, lag, atrium, right)
     while not ventricle.possible() and ventricle.weak[int(lateral)][0] > 0.01:
         less = (0.8 * ventricle.weak[int(lateral)][0], *loss[1:])
-        ventricle = replace(ventricle, weak=(healthy, less) if lateral else (less, healthy))
+        ventricle = replace(ventricle, weak=(HEALTHY, less) if lateral else (less, HEALTHY))
     # Near the middle, and not too close: the whole cavity has to lie in the sector.
     z = ventricle.apex_wall + within(11, 30)
     x, tilt = z * within(-0.25, 0.2), within(-0.14, 0.24)
-    return Heart(
-        ventricle=ventricle,
-        x=x,
-        z=z,
-        tilt=tilt,
-        sway=(within(-1.5, 1.5), within(-2.0, 1.0), within(0, 2.0)),
-        breath=(within(3, 5), within(0, 2 * pi)),
-        rhythm=beats(
-            rng, heart_rate=rate, seconds=seconds, phase=within(0, 1), e_share=within(0.6, 0.8)
-        ),
-    )
+    sway = within(-1.5, 1.5), within(-2.0, 1.0), within(0, 2.0)
+    breath = within(3, 5), within(0, 2 * pi)
+    begun, e_share = within(0, 1), within(0.6, 0.8)
+    rhythm = beats(rng, heart_rate=rate, seconds=seconds, phase=begun, e_share=e_share)
+    return Heart(ventricle, rhythm, x, z, tilt, sway, breath)
 
 
 def hearts(
@@ -277,13 +269,7 @@ def hearts(
     truth: list[dict[str, Any]] = [{}] * n
 
     def make(i: int) -> None:
-        heart = draw(
-            seed,
-            i,
-            seconds=float(t[-1]),
-            ejection_fraction=ejection_fraction,
-            hypertrophy=hypertrophy,
-        )
+        heart = draw(seed, i, float(t[-1]), ejection_fraction, hypertrophy)
         rng = generator(seed, i, 1)
         share = _DEPTHS[int(rng.random() * len(_DEPTHS))]
         probe = replace(probes[which[i]], depth_mm=probes[which[i]].depth_mm * share)
@@ -295,20 +281,11 @@ def hearts(
         if moved is not None:
             moved[i] = heart.displacement(x, z, t, since=float(t[ed]))
         v = heart.ventricle
-        truth[i] = {
-            "ef": 100 * (V[ed] - V[es]) / V[ed],
-            "edv": V[ed],
-            "esv": V[es],
-            "spacing_mm": float(z[1, 0] - z[0, 0]),
-            "heart_rate": 60 / np.diff(heart.rhythm.start).mean(),
-            "wall_mm": v.wall,
-            "lag_ms": 1000 * v.lag,
-            "regional": max(v.weak[0][0], v.weak[1][0]),
-            "volume": V,
-            "ed_step": ed,
-            "es_step": es,
-            "seconds_per_step": dt,
-        }
+        truth[i] = {"ef": 100 * (V[ed] - V[es]) / V[ed], "edv": V[ed], "esv": V[es]}
+        rate, lost = 60 / np.diff(heart.rhythm.start).mean(), max(v.weak[0][0], v.weak[1][0])
+        truth[i] |= {"spacing_mm": float(z[1, 0] - z[0, 0]), "heart_rate": rate}
+        truth[i] |= {"wall_mm": v.wall, "lag_ms": 1000 * v.lag, "regional": lost}
+        truth[i] |= {"volume": V, "ed_step": ed, "es_step": es, "seconds_per_step": dt}
 
     # NumPy, SciPy and OpenCV let go of the interpreter while they calculate, so threads share the
     # cores; processes would not work everywhere (Jupyter on Windows, after TensorFlow has started).
@@ -366,7 +343,7 @@ _LOOK = {
 }
 
 
-def _draw_look(rng: np.random.Generator) -> SimpleNamespace:
+def _draw_look(rng: Rng) -> SimpleNamespace:
     look = SimpleNamespace(**dict(zip(_LOOK, rows(rng, 1, *_LOOK.values())[0], strict=True)))
     many = int(rng.integers(0, 4))
     # Rows (lateral side 0 or 1, centre and width as shares of L, loss): walls that drop out.
@@ -418,9 +395,7 @@ def _tissue(
     return np.asarray(level), ~blood
 
 
-def _leaflets(
-    v: Ventricle, m: Motion, opening: Real, rng: np.random.Generator
-) -> tuple[Real, Real, Real]:
+def _leaflets(v: Ventricle, m: Motion, opening: Real, rng: Rng) -> tuple[Real, Real, Real]:
     """Return scatterers of both valves between atria and ventricles: X, Z ``(T, K)`` and dB."""
     L = np.array(v.length)
     x_parts, z_parts, level = [], [], []
@@ -450,9 +425,7 @@ def _leaflets(
     return np.hstack(x_parts), np.hstack(z_parts), np.hstack(level)
 
 
-def _film(
-    scanner: Scanner, heart: Heart, t: Real, rng: np.random.Generator, size: int
-) -> NDArray[np.uint8]:
+def _film(scanner: Scanner, heart: Heart, t: Real, rng: Rng, size: int) -> NDArray[np.uint8]:
     g, v, look = us.grid(scanner), heart.ventricle, _draw_look(rng)
     m = heart.motion(t)
     # Attenuation is undone by the time-gain compensation, up to what the operator got wrong.
@@ -470,10 +443,8 @@ def _film(
     a = a[solid] * us.amplitude(level[solid])
     moving = v.outside(X, Z) < v.reach
     still = us.spread(scanner, r[~moving], u[~moving], a[~moving])
-    haze = us.amplitude(look.haze) * np.exp(-g.r / look.haze_mm)[:, None] + us.amplitude(
-        look.clutter
-    )
-    still += haze * unit_noise(scanner, rng)
+    haze = us.amplitude(look.haze) * np.exp(-g.r / look.haze_mm)[:, None]
+    still += (haze + us.amplitude(look.clutter)) * unit_noise(scanner, rng)
     still *= gain
     points = v.attach(X[moving], Z[moving])
     X, Z = heart.to_heart(g.r[:, None] * np.sin(g.u), g.r[:, None] * np.cos(g.u))
@@ -513,7 +484,7 @@ _ANGLES = np.arange(256) * (2 * pi / 256)
 _PHASES = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])
 
 
-def unit_noise(scanner: Scanner, rng: np.random.Generator) -> Real:
+def unit_noise(scanner: Scanner, rng: Rng) -> Real:
     """Draw white noise ``(2, R, U)`` whose mean square is 1 once it is blurred.
 
     A random phase at every grid point, so nine scatterers in every resolution cell: after the blur
@@ -525,15 +496,7 @@ def unit_noise(scanner: Scanner, rng: np.random.Generator) -> Real:
 
 
 def film(
-    scanner: Scanner,
-    r: Real,
-    u: Real,
-    a: Real,
-    *,
-    gain: Real | float = 1.0,
-    still: Real | float = 0.0,
-    flow: Real | float = 0.0,
-    rng: np.random.Generator | None = None,
+    scanner: Scanner, r: Real, u: Real, a: Real, *, gain: Any, still: Any, flow: Any, rng: Any
 ) -> Real:
     """Return the power of the echoes, frame by frame, ``(T, R, U)``.
 
@@ -585,26 +548,9 @@ def screen_matrix(scanner: Scanner, size: int) -> csr_array:
 
 
 def film_to_screen(
-    power: Real, scanner: Scanner, *, size: int, gain_db: float = 0.0
+    power: Real, scanner: Scanner, *, size: int, gain_db: float
 ) -> NDArray[np.uint8]:
-    """Return the film as shown: log compression, then scan conversion.
-
-    Parameters
-    ----------
-    power
-        ``(T, R, U)`` from :func:`film`, its gain included.
-    scanner
-        The probe.
-    size
-        Side of a frame, pixels.
-    gain_db
-        Gain on top of ``scanner.gain_db``. White is fixed, so nothing pumps.
-
-    Returns
-    -------
-    ndarray
-        ``(T, size, size)`` uint8.
-    """
+    """Return :func:`film` as shown, ``(T, size, size)``: log compression, scan conversion."""
     E, white = np.sqrt(power.reshape(len(power), -1)), us.reference(scanner, gain_db=gain_db)
     grey = us.log_compress(E, reference=white, dynamic_range_db=scanner.dynamic_range_db)
     picture = (screen_matrix(scanner, size) @ np.ascontiguousarray(grey.T)).T

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mednb.simulate import ultrasound as us
-from mednb.simulate.ultrasound import SCANNERS, Scanner, between, generator, get, rows
+from mednb.simulate.ultrasound import SCANNERS, Rng, Scanner, between, generator, get, rows
 from mednb.types import Split
 
 __all__ = ["BENIGN", "CLASSES", "MALIGNANT", "NORMAL", "lesions", "looks"]
@@ -211,10 +211,8 @@ def lesions(
         When there is no such probe.
     """
     probe = get(scanner, among=_PROBES)
-    phantoms = [
-        _draw_phantom(generator(seed, i), label)
-        for i, label in enumerate(_labels(ceil(n / views), seed, mix))
-    ]
+    kinds = enumerate(_labels(ceil(n / views), seed, mix))
+    phantoms = [_draw_phantom(generator(seed, i), label) for i, label in kinds]
     images = np.empty((n, size, size, 1), np.uint8)
     masks = np.zeros((n, size, size), np.uint8)
     labels = np.zeros(n, np.int64)
@@ -251,34 +249,26 @@ def _labels(n: int, seed: int, mix: Sequence[float]) -> list[int]:
     return [int(np.searchsorted(edges, (start + i * golden) % 1, side="right")) for i in range(n)]
 
 
-def _draw_phantom(rng: np.random.Generator, label: int) -> Phantom:
+def _draw_phantom(rng: Rng, label: int) -> Phantom:
     turn = (0.0, 2 * pi)
     skin = (between(rng, 0.8, 2.0), between(rng, 3, 8))
     fat, muscle = between(rng, 4, 11), between(rng, 22, 34)
-    interfaces = np.vstack(
-        [
-            [fat, between(rng, 0.3, 1.5), between(rng, 0.1, 0.4), between(rng, *turn)],
-            [muscle, between(rng, 0.2, 1.0), between(rng, 0.05, 0.2), between(rng, *turn)],
-        ]
-    )
-    layers = np.array([between(rng, -9, -3), between(rng, -3, 3), between(rng, -8, -2)])
+    upper = [fat, *rows(rng, 1, (0.3, 1.5), (0.1, 0.4), turn)[0]]
+    lower = [muscle, *rows(rng, 1, (0.2, 1.0), (0.05, 0.2), turn)[0]]
+    layers = rows(rng, 1, (-9, -3), (-3, 3), (-8, -2))[0]
+    field = rows(rng, 6, (0.4, 1.6), (-0.6, 0.6), (-0.9, 0.9), turn)
+    many = int(rng.integers(0, 4))
+    lobules = rows(rng, many, (-16, 16), (5, 28), (2, 7), (1.2, 3.5), (-8, -2))
+    many = int(rng.integers(1, 5))
+    ligaments = rows(rng, many, (-18, 18), (-0.9, 0.9), (-0.03, 0.03), (4, 9), (4, 16))
+    tissue = np.array([upper, lower]), layers, field, lobules, ligaments
+    delta_alpha = between(rng, -0.12, 0.12)
     return Phantom(
-        skin=skin,
-        interfaces=interfaces,
-        layers=layers,
-        field=rows(rng, 6, (0.4, 1.6), (-0.6, 0.6), (-0.9, 0.9), turn),
-        lobules=rows(
-            rng, int(rng.integers(0, 4)), (-16, 16), (5, 28), (2, 7), (1.2, 3.5), (-8, -2)
-        ),
-        ligaments=rows(
-            rng, int(rng.integers(1, 5)), (-18, 18), (-0.9, 0.9), (-0.03, 0.03), (4, 9), (4, 16)
-        ),
-        delta_alpha=between(rng, -0.12, 0.12),
-        lesion=None if label == NORMAL else _draw_lesion(rng, label),
+        skin, *tissue, delta_alpha, None if label == NORMAL else _draw_lesion(rng, label)
     )
 
 
-def _draw_lesion(rng: np.random.Generator, label: int) -> Lesion:
+def _draw_lesion(rng: Rng, label: int) -> Lesion:
     benign = label == BENIGN
     turn = (0.0, 2 * pi)
     size = between(rng, 3.0, 6.4)
@@ -289,29 +279,21 @@ def _draw_lesion(rng: np.random.Generator, label: int) -> Lesion:
     waves = c * (2 / m) ** 0.5 * np.exp(1j * psi)
     most = 0 if benign else 9
     spicules = rows(rng, int(rng.integers(0, most + 1)), (0.8, 3.2), (15, 100), turn)
-    return Lesion(
-        label=label,
-        x=between(rng, -7, 7),
-        z=between(rng, 9, 20),
-        a=size * aspect**0.5,
-        b=size / aspect**0.5,
-        tilt=between(rng, -0.45, 0.45) if benign else between(rng, -0.8, 0.8),
-        waves=waves,
-        spicules=spicules,
-        contrast_db=between(rng, -21, -7) if benign else between(rng, -21, -8),
-        edge_mm=between(rng, *_EDGE_MM[label]),
-        halo_db=between(rng, 0, 1.5) if benign else between(rng, 0, 5),
-        delta_alpha=between(rng, -0.38, 0.15) if benign else between(rng, -0.1, 1.2),
-    )
+    x, z = between(rng, -7, 7), between(rng, 9, 20)
+    tilt = between(rng, -0.45, 0.45) if benign else between(rng, -0.8, 0.8)
+    contrast = between(rng, -21, -7 if benign else -8)
+    edge, halo = between(rng, *_EDGE_MM[label]), between(rng, 0, 1.5 if benign else 5)
+    alpha = between(rng, -0.38, 0.15) if benign else between(rng, -0.1, 1.2)
+    a, b = size * aspect**0.5, size / aspect**0.5
+    return Lesion(label, x, z, a, b, tilt, waves, spicules, contrast, edge, halo, alpha)
 
 
-def _look(phantom: Phantom, rng: np.random.Generator) -> Phantom:
+def _look(phantom: Phantom, rng: Rng) -> Phantom:
     """Return the phantom as one probe position shows it: shifted, pressed, cut elsewhere."""
     shift, press = between(rng, -4, 4), between(rng, 0.92, 1.08)
-    lesion = phantom.lesion
-    interfaces = phantom.interfaces.copy()
-    interfaces[:, 0] *= press
-    interfaces[:, 3] += interfaces[:, 2] * shift
+    lesion, faces = phantom.lesion, phantom.interfaces.copy()
+    faces[:, 0] *= press
+    faces[:, 3] += faces[:, 2] * shift
     field = phantom.field.copy()
     field[:, 3] += field[:, 1] * shift + rows(rng, len(field), (-0.5, 0.5))[:, 0]
     lobules, ligaments = phantom.lobules.copy(), phantom.ligaments.copy()
@@ -320,22 +302,11 @@ def _look(phantom: Phantom, rng: np.random.Generator) -> Phantom:
     cut, turned = between(rng, 0.85, 1.0), between(rng, -0.2, 0.2)
     twist = rows(rng, 7, (-0.3, 0.3))[:, 0]
     if lesion is not None:
-        lesion = replace(
-            lesion,
-            x=lesion.x - shift,
-            z=lesion.z * press,
-            a=lesion.a * cut,
-            b=lesion.b * cut,
-            tilt=lesion.tilt + turned,
-            waves=lesion.waves * np.exp(1j * twist),
-        )
+        waves = lesion.waves * np.exp(1j * twist)
+        lesion = replace(lesion, a=lesion.a * cut, b=lesion.b * cut, waves=waves)
+        lesion = replace(lesion, x=lesion.x - shift, z=lesion.z * press, tilt=lesion.tilt + turned)
     return replace(
-        phantom,
-        interfaces=interfaces,
-        field=field,
-        lobules=lobules,
-        ligaments=ligaments,
-        lesion=lesion,
+        phantom, interfaces=faces, field=field, lobules=lobules, ligaments=ligaments, lesion=lesion
     )
 
 
@@ -368,7 +339,7 @@ def _tissue_db(p: Phantom, x: Real, z: Real) -> Real:
     return np.asarray(np.where(z < skin_mm, skin_db, db))
 
 
-def _image(scanner: Scanner, p: Phantom, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
+def _image(scanner: Scanner, p: Phantom, rng: Rng, size: int) -> NDArray[np.uint8]:
     """Return what one examination shows; no two have the same settings."""
     gain_db, tgc_error = between(rng, -4, 4), between(rng, -0.35, 0.35)
     lost_db, width_mm = between(rng, 0, 18), between(rng, 6, 20)
@@ -385,7 +356,7 @@ def _image(scanner: Scanner, p: Phantom, rng: np.random.Generator, size: int) ->
 def _seen(
     scanner: Scanner,
     p: Phantom,
-    rng: np.random.Generator,
+    rng: Rng,
     size: int,
     gain_db: float,
     tgc_error: float = 0.0,
@@ -409,9 +380,9 @@ def _seen(
         near = np.flatnonzero((u - p.lesion.x) ** 2 + (r - p.lesion.z) ** 2 < reach**2)
         # Not from the grid: the outline the speckle shows is the outline the mask has.
         db[near] += p.lesion.echo_db(u[near], r[near])
-    alpha = us.ALPHA
-    iq = us.image_iq(scanner, r, u, a, alpha=alpha + p.delta_alpha, loss_db=-db, noise=noise)
-    return us.to_screen(iq, scanner, size=size, gain_db=gain_db, tgc_alpha=alpha + tgc_error)
+    loss = us.round_trip_loss_db(scanner, r, alpha=us.ALPHA + p.delta_alpha) - db
+    iq, assumed = us.image_iq(scanner, r, u, a, loss_db=loss, noise=noise), us.ALPHA + tgc_error
+    return us.to_screen(iq, scanner, size=size, gain_db=gain_db, tgc_alpha=assumed)
 
 
 # --- the same tissue looked at many times ------------------------------------------------------
@@ -453,10 +424,9 @@ def looks(
         When there is no such probe.
     """
     probe = get(scanner, among=_PROBES)
-    phantoms = [
-        _look(_draw_phantom(generator(seed, i), label), generator(seed, i, 0))
-        for i, label in enumerate(_labels(n, seed, (1, 1, 1)))
-    ]
+    kinds = enumerate(_labels(n, seed, (1, 1, 1)))
+    drawn = [_draw_phantom(generator(seed, i), label) for i, label in kinds]
+    phantoms = [_look(phantom, generator(seed, i, 0)) for i, phantom in enumerate(drawn)]
     x, z = us.pixel_centres(probe, size)
     clips = np.empty((n, count, size, size, 1), np.uint8)
     masks = np.zeros((n, size, size), np.uint8)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, log, pi, radians, sin, sqrt
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,24 +22,23 @@ from mednb.errors import UnknownNameError
 __all__ = ["SCANNERS", "Scanner", "generator", "grid", "image_iq", "to_screen"]
 
 Real = NDArray[np.float64]
+Rng = np.random.Generator
 
 # --- draws that every simulator makes in the same way, and every machine with the same bits -----
 
 
-def generator(seed: int, *key: int) -> np.random.Generator:
-    """Return a generator of its own for every phantom and purpose, whatever their number.
-
-    Named, because what ``default_rng`` stands for may change between NumPy versions.
-    """
+def generator(seed: int, *key: int) -> Rng:
+    """Return a generator of its own for every phantom and purpose, whatever their number."""
+    # Named, because what default_rng stands for may change between NumPy versions.
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
-def between(rng: np.random.Generator, low: float, high: float) -> float:
+def between(rng: Rng, low: float, high: float) -> float:
     """Draw one number, uniform between ``low`` and ``high``."""
     return low + (high - low) * float(rng.random())
 
 
-def rows(rng: np.random.Generator, n: int, *bounds: tuple[float, float]) -> Real:
+def rows(rng: Rng, n: int, *bounds: tuple[float, float]) -> Real:
     """Draw ``(n, len(bounds))`` numbers, each column uniform between its bounds."""
     low, high = np.array(bounds, np.float64).T
     return np.asarray(low + (high - low) * rng.random((n, len(bounds))))
@@ -112,38 +111,20 @@ class Scanner:
 
 
 def fwhm_axial(scanner: Scanner) -> float:
-    """Return the full width at half maximum of the two-way pulse envelope along depth, mm.
-
-    A Gaussian pulse with -6 dB bandwidth B (Hz) has FWHM = (c / 2) * 4 ln 2 / (pi B): twice the
-    bandwidth, half the length. Notebook 03 derives it.
-    """
+    """Return the full width at half maximum of the pulse, mm: (c / 2) 4 ln 2 / (pi B)."""
     B = scanner.bandwidth * scanner.f0
     return C / 2 * 4 * log(2) / (pi * B)
 
 
-def fwhm_lateral(scanner: Scanner, *, depth_mm: float | None = None) -> float:
-    """Return the full width at half maximum of the two-way beam across depth.
+def fwhm_lateral(scanner: Scanner) -> float:
+    """Return the full width at half maximum of the two-way beam across depth, in units of u.
 
-    For a rectangular aperture D focused at z, transmit and receive together give
-    0.886 lambda z / D. A linear probe keeps z / D constant (its f-number), so the width is
-    constant in mm; a phased array keeps D constant, so the width is a constant angle.
-
-    Parameters
-    ----------
-    scanner
-        The probe.
-    depth_mm
-        Sector probe only: depth in mm at which to give the width in mm.
-
-    Returns
-    -------
-    float
-        mm for a linear probe, or when ``depth_mm`` is given; otherwise rad.
+    For a rectangular aperture D focused at z it is 0.886 lambda z / D. A linear probe keeps z / D
+    constant (its f-number), a phased array D, so its width is a constant angle.
     """
     if scanner.geometry == "linear":
         return 0.886 * scanner.wavelength_mm * scanner.f_number
-    angle = 0.886 * scanner.wavelength_mm / scanner.aperture_mm
-    return angle if depth_mm is None else angle * depth_mm
+    return 0.886 * scanner.wavelength_mm / scanner.aperture_mm
 
 
 #: Scanners by name. The linear ones share one field of view, so that the same phantom can be
@@ -202,18 +183,10 @@ FWHM_PER_SIGMA = 2 * sqrt(2 * log(2))
 _CIRCLE = np.exp(-2j * pi * np.arange(1024) / 1024)
 
 
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """Beam-space sampling points.
+class Grid(NamedTuple):
+    """Beam-space sampling points: ``(R,)`` depths in mm, ``(U,)`` positions, and their steps.
 
-    Parameters
-    ----------
-    r
-        ``(R,)`` depths, mm, from 0.
-    u
-        ``(U,)`` lateral positions, mm (linear) or rad (sector), symmetric about 0.
-    dr, du
-        Their steps, in the same units.
+    Positions are in mm (linear) or rad (sector), symmetric about 0.
     """
 
     r: Real
@@ -245,21 +218,7 @@ def grid(scanner: Scanner) -> Grid:
 
 
 def to_beam(scanner: Scanner, x: ArrayLike, z: ArrayLike) -> tuple[Real, Real]:
-    """Return beam coordinates of points given by lateral position and depth in mm.
-
-    Parameters
-    ----------
-    scanner
-        Its geometry decides: (r, u) = (z, x) for a linear probe, (hypot(x, z), atan2(x, z)) for
-        a sector probe with its apex at the origin.
-    x, z
-        Any shape, mm.
-
-    Returns
-    -------
-    r, u
-        Same shape as ``x`` and ``z``; r in mm, u in mm or rad.
-    """
+    """Return beam coordinates (r, u) of lateral positions and depths in mm, any shape."""
     x, z = np.asarray(x, np.float64), np.asarray(z, np.float64)
     if scanner.geometry == "linear":
         return z, x
@@ -267,35 +226,19 @@ def to_beam(scanner: Scanner, x: ArrayLike, z: ArrayLike) -> tuple[Real, Real]:
 
 
 def unit_amplitude(per_cell: float) -> float:
-    """Return the scatterer amplitude that makes nominal tissue (0 dB) have mean square echo 1.
-
-    N scatterers of amplitude a in each cell FWHM_r x FWHM_u, imaged by a Gaussian of peak 1,
-    give E|IQ|^2 = a^2 N pi sigma_r sigma_u / (FWHM_r FWHM_u) = a^2 N pi / (8 ln 2).
-    """
+    """Return the scatterer amplitude that makes nominal tissue (0 dB) have mean square echo 1."""
+    # N of amplitude a in a cell, imaged by a Gaussian of peak 1: E|IQ|^2 = a^2 N pi / (8 ln 2).
     return FWHM_PER_SIGMA / sqrt(pi * per_cell)
 
 
 def draw_scatterers(
-    scanner: Scanner, rng: np.random.Generator, *, per_cell: float = 15.0
+    scanner: Scanner, rng: Rng, *, per_cell: float = 15.0
 ) -> tuple[Real, Real, Real]:
-    """Draw scatterers uniformly over the beam-space grid.
+    """Draw scatterers (r, u, amplitude), ``(K,)`` each, uniformly over the beam-space grid.
 
-    Parameters
-    ----------
-    scanner
-        The probe.
-    rng
-        Where the draws come from.
-    per_cell
-        Mean number of scatterers in a resolution cell FWHM_r x FWHM_u. From about 10 the speckle
-        is fully developed (Rayleigh envelope).
-
-    Returns
-    -------
-    r, u, a
-        ``(K,)`` each: mm, mm or rad, and the amplitude: +-``unit_amplitude(per_cell)``.
-        The modulus is constant because a random one lowers the effective number of scatterers
-        by E[a^2]^2 / E[a^4] (to a third for a Gaussian).
+    ``per_cell`` is their mean number in a resolution cell FWHM_r x FWHM_u. From about 10 the
+    speckle is fully developed (Rayleigh envelope). The modulus is constant because a random one
+    lowers the effective number by E[a^2]^2 / E[a^4] (to a third for a Gaussian).
     """
     g = grid(scanner)
     n_r, n_u = g.shape
@@ -335,38 +278,14 @@ def amplitude(level_db: ArrayLike) -> Real:
 
 
 def round_trip_loss_db(scanner: Scanner, r: Real, *, alpha: float = ALPHA) -> Real:
-    """Return the loss there and back in a uniform medium: 2 alpha f0 r, in dB.
-
-    Parameters
-    ----------
-    scanner
-        Its ``f0`` counts, in MHz.
-    r
-        Depths, mm, any shape.
-    alpha
-        Attenuation coefficient, dB/cm/MHz, one way.
-    """
+    """Return the loss there and back in a uniform medium, 2 alpha f0 r, dB; r in mm."""
     return (2 * alpha * scanner.f0 / 1e6 / 10) * r
 
 
 def extra_loss_db(scanner: Scanner, delta_alpha: Real) -> Real:
-    """Integrate along each beam what a region attenuates more (or less) than its surroundings.
+    """Integrate along each beam what a region attenuates more than its surroundings, dB.
 
-    This is what casts an acoustic shadow, or makes posterior enhancement behind a cyst. Rays are
-    thin and straight; the edges of a real shadow soften with depth, where the aperture begins to
-    see around the region.
-
-    Parameters
-    ----------
-    scanner
-        The probe.
-    delta_alpha
-        ``(R, U)`` on :func:`grid`: difference of the attenuation coefficient, dB/cm/MHz.
-
-    Returns
-    -------
-    ndarray
-        ``(R, U)``: round-trip loss from the probe to each grid point, dB.
+    From ``(R, U)`` dB/cm/MHz to ``(R, U)``. It casts shadows, and makes enhancement behind cysts.
     """
     step = round_trip_loss_db(scanner, np.array(grid(scanner).dr), alpha=1.0)
     loss: Real = np.cumsum(delta_alpha, axis=0)
@@ -397,17 +316,14 @@ def spread(scanner: Scanner, r: Real, u: Real, a: Real) -> Real:
     inside = (p >= 0) & (p < n_r - 1) & (q >= 0) & (q < n_u - 1)
     if not inside.all():
         p, q, r, a = p[inside], q[inside], r[inside], a[inside]
-    weight = phasor(scanner, r)
+    w = phasor(scanner, r)
     i, j = p.astype(np.intp), q.astype(np.intp)
     p, q = p - i, q - j
     low = a * p
     high = a - low
     corners = np.stack([high - high * q, high * q, low - low * q, low * q])
     at = (i * n_u + j + np.array([[0], [1], [n_u], [n_u + 1]])).ravel()
-    sums = [
-        np.bincount(at, (corners * part).ravel(), minlength=n_r * n_u)
-        for part in (weight.real, weight.imag)
-    ]
+    sums = [np.bincount(at, (corners * v).ravel(), n_r * n_u) for v in (w.real, w.imag)]
     return np.array(sums, np.float64).reshape(2, n_r, n_u)
 
 
@@ -438,99 +354,37 @@ def receive(scanner: Scanner, field: Real) -> Real:
 
 
 def image_iq(
-    scanner: Scanner,
-    r: Real,
-    u: Real,
-    a: Real,
-    *,
-    alpha: float = ALPHA,
-    loss_db: Real | float = 0.0,
-    noise: Real | float = 0.0,
+    scanner: Scanner, r: Real, u: Real, a: Real, *, loss_db: Any, noise: Any = 0.0
 ) -> Complex:
-    """Return the baseband echo signal of point scatterers, before time-gain compensation.
+    """Return the baseband echoes of point scatterers ``(K,)``, before time-gain compensation.
 
-    IQ(r, u) = sum_k a_k 10^(-loss_k / 20) exp(-j 4 pi r_k / lambda) g(r - r_k) g(u - u_k)
-
-    Parameters
-    ----------
-    scanner
-        The probe.
-    r, u, a
-        ``(K,)`` beam coordinates (see :func:`to_beam`) and amplitudes.
-    alpha
-        Attenuation coefficient of the medium, dB/cm/MHz, one way.
-    loss_db
-        ``(K,)`` further round-trip loss of each scatterer, dB.
-    noise
-        ``(2, R, U)`` receiver noise from :func:`noise`. It passes the same receive filter as the
-        echoes but is not attenuated.
-
-    Returns
-    -------
-    ndarray
-        ``(R, U)`` complex128 on :func:`grid`. A lone unattenuated scatterer has peak modulus a
-        (spreading makes it up to 11 % more on a grid point, less between).
+    IQ(r, u) = sum_k a_k 10^(-loss_k / 20) exp(-j 4 pi r_k / lambda) g(r - r_k) g(u - u_k),
+    ``(R, U)`` on :func:`grid`, with the loss there and back in dB. Noise from :func:`noise` passes
+    the same receive filter.
     """
-    loss = round_trip_loss_db(scanner, r, alpha=alpha) + loss_db
-    field = spread(scanner, r, u, a * amplitude(-loss)) + noise
+    field = spread(scanner, r, u, a * amplitude(-loss_db)) + noise
     real, imaginary = receive(scanner, field)
     return np.asarray(real + 1j * imaginary)
 
 
-def noise(scanner: Scanner, rng: np.random.Generator) -> Real:
-    """Draw receiver noise at ``scanner.noise_db``, to be handed to :func:`image_iq`.
-
-    Returns
-    -------
-    ndarray
-        ``(2, R, U)`` real and imaginary part, white and Gaussian, scaled so that it stands at
-        ``noise_db`` once it has passed the receive filter, which here is the blur.
-    """
+def noise(scanner: Scanner, rng: Rng) -> Real:
+    """Draw white noise ``(2, R, U)`` that stands at ``scanner.noise_db`` once it is received."""
     scale = 10 ** (scanner.noise_db / 20) / sqrt(2 * blur_kernel(scanner)[1])
     return np.moveaxis(rng.standard_normal((*grid(scanner).shape, 2)), -1, 0) * scale
 
 
 def tgc(scanner: Scanner, *, alpha: float = ALPHA) -> Real:
-    """Return the time-gain compensation ``(R, 1)``: factors that undo a uniform attenuation.
-
-    Parameters
-    ----------
-    scanner
-        The probe.
-    alpha
-        The attenuation coefficient the operator assumes, dB/cm/MHz. What the tissue has beyond
-        it stays visible as darkening with depth.
-    """
-    loss = round_trip_loss_db(scanner, grid(scanner).r, alpha=alpha)
-    return amplitude(loss)[:, None]
+    """Return the time-gain compensation ``(R, 1)``: factors that undo an attenuation alpha."""
+    return amplitude(round_trip_loss_db(scanner, grid(scanner).r, alpha=alpha))[:, None]
 
 
 def reference(scanner: Scanner, *, gain_db: float = 0.0) -> float:
-    """Return the envelope that is shown white, E_ref; tissue at 0 dB has root mean square 1.
-
-    It is fixed by the settings, not by the maximum of an image: a maximum taken per frame makes
-    a video pump.
-    """
+    """Return the envelope that is shown white: fixed by the settings, or a video would pump."""
     return float(10 ** ((scanner.headroom_db - scanner.gain_db - gain_db) / 20))
 
 
 def log_compress(E: Real, *, reference: float, dynamic_range_db: float) -> Real:
-    """Return grey levels clip(20 log10(E / E_ref) + DR, 0, DR) * 255 / DR.
-
-    Parameters
-    ----------
-    E
-        Envelope, >= 0, any shape.
-    reference
-        Envelope E_ref that becomes white, > 0.
-    dynamic_range_db
-        DR, dB between black and white, > 0.
-
-    Returns
-    -------
-    ndarray
-        float64 in 0..255, same shape.
-    """
+    """Return grey levels 0..255 of an envelope: clip(20 log10(E / E_ref) + DR, 0, DR) 255 / DR."""
     # Below this everything is black anyway, and log10(0) would warn.
     floor = reference * 10 ** (-dynamic_range_db / 20)
     db = 20 * np.log10(np.maximum(E, floor) / reference) + dynamic_range_db
@@ -539,20 +393,12 @@ def log_compress(E: Real, *, reference: float, dynamic_range_db: float) -> Real:
 
 def side_mm(scanner: Scanner) -> float:
     """Return the side of the square field of view, mm."""
-    if scanner.geometry == "linear":
-        return max(scanner.depth_mm, scanner.width_mm)
-    return max(scanner.depth_mm, 2 * scanner.depth_mm * sin(scanner.span / 2))
+    across = 2 * scanner.depth_mm * sin(scanner.span / 2)
+    return max(scanner.depth_mm, scanner.width_mm if scanner.geometry == "linear" else across)
 
 
 def pixel_centres(scanner: Scanner, size: int) -> tuple[Real, Real]:
-    """Return where the pixels of a square image lie.
-
-    Returns
-    -------
-    x, z
-        ``(1, size)`` and ``(size, 1)`` mm: lateral position, 0 in the middle, and depth, 0 at
-        the upper edge.
-    """
+    """Return lateral position ``(1, size)`` and depth ``(size, 1)`` of an image's pixels, mm."""
     t: Real = (np.arange(size, dtype=np.float64) + 0.5) * (side_mm(scanner) / size)
     return (t - side_mm(scanner) / 2)[None, :], t[:, None]
 
@@ -572,24 +418,9 @@ def visible(scanner: Scanner, size: int) -> NDArray[np.bool_]:
 
 
 def scan_convert(image: Real, scanner: Scanner, *, size: int) -> Real:
-    """Bring an image from beam coordinates to a square one with square pixels.
+    """Bring ``(R, U)`` on :func:`grid` to square pixels ``(size, size)``, 0 outside the field.
 
-    It is sampled at least as finely as the beam grid and then averaged over each pixel
-    (``INTER_AREA``): picking single values out of speckle would alias.
-
-    Parameters
-    ----------
-    image
-        ``(R, U)`` on :func:`grid`.
-    scanner
-        The probe.
-    size
-        Side of the result, pixels.
-
-    Returns
-    -------
-    ndarray
-        ``(size, size)`` float64; 0 outside the field of the probe.
+    Sampled as finely as the grid, then averaged over each pixel: single values would alias.
     """
     g = grid(scanner)
     factor = ceil(side_mm(scanner) / size / g.dr)
@@ -601,33 +432,9 @@ def scan_convert(image: Real, scanner: Scanner, *, size: int) -> Real:
 
 
 def to_screen(
-    iq: Complex,
-    scanner: Scanner,
-    *,
-    size: int,
-    gain_db: float = 0.0,
-    tgc_alpha: float = ALPHA,
+    iq: Complex, scanner: Scanner, *, size: int, gain_db: float = 0.0, tgc_alpha: float = ALPHA
 ) -> NDArray[np.uint8]:
-    """Return what the scanner shows: TGC, envelope, log compression, scan conversion.
-
-    Parameters
-    ----------
-    iq
-        ``(R, U)`` from :func:`image_iq`.
-    scanner
-        The probe.
-    size
-        Side of the image, pixels.
-    gain_db
-        Gain on top of ``scanner.gain_db``.
-    tgc_alpha
-        Attenuation the time-gain compensation assumes, dB/cm/MHz.
-
-    Returns
-    -------
-    ndarray
-        ``(size, size)`` uint8.
-    """
+    """Return what the scanner shows: TGC, envelope, log compression, scan conversion."""
     E = np.abs(iq) * tgc(scanner, alpha=tgc_alpha)
     white = reference(scanner, gain_db=gain_db)
     grey = log_compress(E, reference=white, dynamic_range_db=scanner.dynamic_range_db)

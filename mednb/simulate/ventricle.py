@@ -15,6 +15,7 @@ When it beats is a :class:`Rhythm`: how much of the stroke volume has left it at
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, pi
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,10 @@ _NODES = _NODES + 0.5
 
 LA_WALL_MM, RV_WALL_MM = 2.5, 4.0
 
+#: Loss, centre and width of the weakness of one side of the wall, see :class:`Ventricle`.
+Side = tuple[float, float, float]
+HEALTHY: Side = (0.0, 0.5, 0.2)
+
 
 def smoothstep(x: Real) -> Real:
     """Return 0 below 0, 1 above 1, and 3 x^2 - 2 x^3 between."""
@@ -43,8 +48,7 @@ def smoothstep(x: Real) -> Real:
     return np.asarray(x * x * (3 - 2 * x))
 
 
-@dataclass(frozen=True, eq=False)
-class Motion:
+class Motion(NamedTuple):
     """The state of the heart at ``T`` moments, as :meth:`Ventricle.motion` makes it.
 
     Parameters
@@ -71,11 +75,10 @@ class Motion:
 
     def at(self, part: slice) -> "Motion":
         """Return some of the moments."""
-        return Motion(**{name: value[part] for name, value in vars(self).items()})
+        return Motion(*(value[part] for value in self))
 
 
-@dataclass(frozen=True, eq=False)
-class Points:
+class Points(NamedTuple):
     """Material points ``(K,)`` with all that does not change while they move."""
 
     X0: Real
@@ -91,7 +94,7 @@ class Points:
     lateral: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Ventricle:
     """A left ventricle and what surrounds it at end-diastole; lengths in mm.
 
@@ -130,10 +133,7 @@ class Ventricle:
     ejection: float
     shortening: float
     base_share: float = 0.65
-    weak: tuple[tuple[float, float, float], tuple[float, float, float]] = (
-        (0.0, 0.5, 0.2),
-        (0.0, 0.5, 0.2),
-    )
+    weak: tuple[Side, Side] = (HEALTHY, HEALTHY)
     lag: float = 0.0
     atrium: float = 45.0
     right_heart: tuple[float, float] = (28.0, 6.0)
@@ -274,26 +274,17 @@ class Ventricle:
         weight = 1 - smoothstep(self.outside(X, Z) / self.reach)
         # Toward the free wall of the right heart, its own inward motion takes over.
         w = self.right(Z)
-        width, inward = self.right_heart
+        width, moves = self.right_heart
         past = R - self.wall_of_atrium(Z)
         over = np.where(lateral, 0.0, smoothstep(past / np.maximum(w, 1e-9)) * (w / width))
         radial = side * (1 - tau) * blood * (1 - over) * weight
+        X0, inward = X - radial * rho, side * over * weight * moves * (1 - tau)
+        along = np.where(Z > L, L * (1 - tau), Z) * weight
         f = self.f(Zc)
         root_f = np.sqrt(f)
-        g = self.share(Zc, lateral)
-        return Points(
-            X0=X - radial * rho,
-            Z=Z,
-            radial=radial,
-            inward=side * over * weight * inward * (1 - tau),
-            along=np.where(Z > L, L * (1 - tau), Z) * weight,
-            weight=weight,
-            rho=rho,
-            shell=rho**2 - f * self.b**2,
-            c0=root_f * self.b,
-            c1=root_f * g,
-            lateral=lateral,
-        )
+        shell = rho**2 - f * self.b**2
+        c0, c1 = root_f * self.b, root_f * self.share(Zc, lateral)
+        return Points(X0, Z, radial, inward, along, weight, rho, shell, c0, c1, lateral)
 
     def move(self, p: Points, m: Motion) -> tuple[Real, Real, Real]:
         """Return where points are at each moment, and their radius.

@@ -42,7 +42,7 @@ def test_own_import_mistake_keeps_its_traceback(monkeypatch):
 
 
 def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
-    def interrupted(**_):
+    def interrupted(_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("mednb.cli.doctor.main", interrupted)

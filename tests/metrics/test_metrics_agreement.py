@@ -9,7 +9,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 
 from mednb.errors import DataError, ShapeError
 from mednb.metrics.agreement import agreement, spearman
-from mednb.metrics.intervals import bootstrap_weights
+from mednb.metrics.intervals import _draw
 
 
 def measured(n=40, *, bias=0.0, seed=0):
@@ -35,7 +35,7 @@ def test_equals_scikit_learn_also_far_from_zero(offset):
     np.testing.assert_allclose(
         [f.value for f in figures], exact, rtol=1e-12 if not offset else 1e-8
     )
-    weights = bootstrap_weights(30, replicates=50, seed=3)
+    weights = _draw(np.arange(30), 50, np.random.default_rng(3))
     loop = [by_scikit_learn(np.repeat(truth, w), np.repeat(said, w)) for w in weights]
     ends = np.quantile(loop, [0.025, 0.975], axis=0).T
     np.testing.assert_allclose([[f.low, f.high] for f in figures], ends, rtol=1e-7)
@@ -80,7 +80,7 @@ def test_spearman_is_that_of_scipy_in_every_draw():
     x = rng.normal(size=41).round(1)  # with ties
     y = (x + rng.normal(size=41)).round(1)
     found = spearman(x, y, groups=np.arange(41) // 2)
-    weights = bootstrap_weights(41, groups=np.arange(41) // 2, replicates=1000)
+    weights = _draw(np.arange(41) // 2, 1000, np.random.default_rng(0))
     loop = [spearmanr(np.repeat(x, w), np.repeat(y, w)).statistic for w in weights]
     ends = np.quantile(loop, [0.025, 0.975])
     assert tuple(found) == pytest.approx((spearmanr(x, y).statistic, *ends), abs=1e-12)

@@ -11,9 +11,9 @@ from mednb.errors import DataError, ShapeError
 from mednb.metrics.classification import auc_of_weights
 from mednb.metrics.intervals import (
     Estimate,
+    _draw,
     bootstrap,
     bootstrap_all,
-    bootstrap_weights,
     checked_groups,
     mean_interval,
     mean_of_cases,
@@ -28,7 +28,7 @@ def weighted_mean(x):
 
 def test_weights_are_a_loop_that_draws_groups_with_replacement():
     groups = np.array(["b", "a", "a", "c", "c", "c", "d"])
-    weights = bootstrap_weights(7, groups=groups, seed=0, replicates=50)
+    weights = _draw(checked_groups(groups, 7), 50, np.random.default_rng(0))
     rng = np.random.default_rng(0)
     for w, drawn in zip(weights, rng.integers(4, size=(50, 4)), strict=True):
         expected = [np.sum(np.array(list("abcd"))[drawn] == g) for g in groups]
@@ -37,7 +37,7 @@ def test_weights_are_a_loop_that_draws_groups_with_replacement():
 
 def test_draws_are_multinomial():
     size = 500
-    w = bootstrap_weights(size, seed=1, replicates=2000)
+    w = _draw(np.arange(size), 2000, np.random.default_rng(1))
     assert np.all(w.sum(axis=1) == size)
     # Every count is Binomial(size, 1/size): the histogram of all, which are nearly independent.
     expected = stats.binom.pmf(np.arange(6), size, 1 / size) * w.size
@@ -91,7 +91,7 @@ def test_several_statistics_share_the_draws_of_blocks():
     together = bootstrap_all(
         lambda w: w @ x / w.sum(axis=1, keepdims=True), 3000, seed=4, replicates=100
     )
-    weights = bootstrap_weights(3000, seed=4, replicates=100)
+    weights = _draw(np.arange(3000), 100, np.random.default_rng(4))
     for found, column in zip(together, x.T, strict=True):
         ends = np.quantile(weighted_mean(column)(weights), [0.025, 0.975])
         assert tuple(found) == pytest.approx((column.mean(), *ends))

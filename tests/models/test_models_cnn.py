@@ -79,7 +79,7 @@ def test_a_saved_model_loads_without_mednb(tmp_path, what):
     keras.utils.set_random_seed(0)
     model = {
         "textbook_cnn": cnn.textbook_cnn,
-        "resnet_small": lambda: cnn.resnet_small(width=4),
+        "resnet_small": lambda: cnn.resnet_small(),
     }[what]()
     x = images(3, (28, 28, 1))
     model.save(tmp_path / "model.keras")

@@ -21,10 +21,15 @@ def tissue(scanner: Scanner = PROBE, seed: int = 3) -> tuple[np.ndarray, np.ndar
     return us.draw_scatterers(scanner, np.random.default_rng(seed), per_cell=10)
 
 
+def film(*scatterers: np.ndarray, gain: object = 1.0, still: object = 0.0, flow: object = 0.0):
+    rng = np.random.default_rng(0)
+    return cine.film(PROBE, *scatterers, gain=gain, still=still, flow=flow, rng=rng)
+
+
 def shifted(mm: np.ndarray) -> np.ndarray:
     """Power of uniform tissue that has moved deeper by so many mm, edges cut off."""
     r, u, a = tissue()
-    power = cine.film(PROBE, r + mm[:, None], np.tile(u, (len(mm), 1)), a)
+    power = film(r + mm[:, None], np.tile(u, (len(mm), 1)), a)
     return power[:, 20:-12, 8:-8]
 
 
@@ -42,8 +47,8 @@ def check_no_flicker() -> None:
     assert far[0] < 0.025
     assert np.all(np.diff(far) > 0)
     # An even step is worth the same change wherever it starts: nothing jumps at grid points.
-    film = shifted(np.arange(12) * g.dr / 6)
-    steps = [1 - correlation(*film[k : k + 2]) for k in range(11)]
+    moved = shifted(np.arange(12) * g.dr / 6)
+    steps = [1 - correlation(*moved[k : k + 2]) for k in range(11)]
     assert max(steps) < 2 * min(steps)
 
 
@@ -61,10 +66,8 @@ def check_level_while_moving() -> None:
 
 
 def check_noise() -> None:
-    rng = np.random.default_rng(0)
     none = np.zeros((6, 0))
-    one = np.ones(us.grid(PROBE).shape)
-    power = cine.film(PROBE, none, none, none, flow=one, rng=rng)[:, 8:-8, 8:-8]
+    power = film(none, none, none, flow=np.ones(us.grid(PROBE).shape))[:, 8:-8, 8:-8]
     E = np.sqrt(power)
     assert power.mean() == pytest.approx(1, abs=0.05)
     assert 1.82 < E.mean() / E.std() < 2.0
@@ -146,7 +149,7 @@ def test_check_fails_on_a_broken_simulator(
 @pytest.mark.parametrize("size", [64, 75])
 def test_screen_is_that_of_a_still_image(size: int) -> None:
     r, u, a = tissue()
-    iq = us.image_iq(PROBE, r, u, a, alpha=0.0)
+    iq = us.image_iq(PROBE, r, u, a, loss_db=0.0)
     expected = us.to_screen(iq, PROBE, size=size, gain_db=2.0, tgc_alpha=0.0)
     got = cine.film_to_screen(np.abs(iq[None]) ** 2, PROBE, size=size, gain_db=2.0)[0]
     # OpenCV rounds positions to 1/32 of a step, the matrix does not.
@@ -170,7 +173,7 @@ def test_gain_and_still_parts_add_before_the_blur() -> None:
     r, u, a = tissue()
     k = len(r) // 3
     gain = np.linspace(0.5, 2, us.grid(PROBE).shape[0])[:, None]
-    whole = cine.film(PROBE, r[None], u[None], a, gain=gain)
+    whole = film(r[None], u[None], a, gain=gain)
     still = gain * us.spread(PROBE, r[:k], u[:k], a[:k])
-    parts = cine.film(PROBE, r[None, k:], u[None, k:], a[k:], gain=gain, still=still)
+    parts = film(r[None, k:], u[None, k:], a[k:], gain=gain, still=still)
     assert parts == pytest.approx(whole, abs=1e-10)

@@ -126,8 +126,8 @@ def only_across(self, p, m):
 
 def rigid_wall(self, p, m):
     """Every point of the wall moves in as far as the inner surface."""
-    inner, _, _ = _move(self, replace(p, shell=0 * p.shell), m)
-    first, _, _ = _move(self, replace(p, shell=0 * p.shell), _motion(self, *(np.zeros((4, 1)))))
+    inner, _, _ = _move(self, p._replace(shell=0 * p.shell), m)
+    first, _, _ = _move(self, p._replace(shell=0 * p.shell), _motion(self, *(np.zeros((4, 1)))))
     _, z, r = _move(self, p, m)
     return p.X0 + p.radial * p.rho + inner - first, z, r
 
@@ -135,12 +135,12 @@ def rigid_wall(self, p, m):
 def on_one_side(self, septal, lateral, dx, dz):
     """Take the septal motion for both sides when the volume is computed."""
     m = _motion(self, septal, lateral, dx, dz)
-    return replace(m, volume=_volume(self, m.lam, m.left, 0 * m.left))
+    return m._replace(volume=_volume(self, m.lam, m.left, 0 * m.left))
 
 
 def without_lam(self, septal, lateral, dx, dz):
     m = _motion(self, septal, lateral, dx, dz)
-    return replace(m, volume=m.volume / m.lam)
+    return m._replace(volume=m.volume / m.lam)
 
 
 def no_motion(self, septal, lateral, dx, dz):
