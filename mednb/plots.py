@@ -82,20 +82,7 @@ mpl.rcParams.update(
 
 
 def show(figure: Figure, *, alt: str) -> None:
-    """Display a figure once, with its alternative text, and close it.
-
-    Parameters
-    ----------
-    figure
-        Any matplotlib figure.
-    alt
-        What the picture shows, for a reader who cannot see it. Kept in the output's metadata.
-
-    Raises
-    ------
-    DataError
-        When ``alt`` is empty.
-    """
+    """Display a figure once, with its alternative text for who cannot see it, and close it."""
     # Closed whatever happens: a figure left open would show up in the reader's next cell.
     plt.close(figure)
     buffer = io.BytesIO()
@@ -220,26 +207,10 @@ def images(
 def film(frames: Iterable[ArrayLike], *, alt: str, seconds: float, poster: int = -1) -> None:
     """Show frames as an animated PNG that plays three times and stops.
 
-    Parameters
-    ----------
-    frames
-        ``(T, H, W)``, ``(T, H, W, 1)`` or ``(T, H, W, 3)`` uint8 in 0..255, or a list of such
-        images; :func:`frame` turns a matplotlib figure into one. Small frames are enlarged a whole
-        number of times.
-    alt
-        What moves, for a reader who cannot see it.
-    seconds
-        How long the film lasts, once.
-    poster
-        Which frame stands for the film on paper and where nothing moves.
-
-    Raises
-    ------
-    ShapeError
-        When the frames are no images, or differ in size.
-    DataError
-        When ``alt`` is empty, or the film weighs more than 600 kB even with 24 colours and 240
-        pixels. (It starts with 256 colours or 64 greys, and with 720 pixels on the longer side.)
+    ``frames``: ``(T, H, W)``, ``(T, H, W, 1 or 3)`` uint8, or a list of such images; :func:`frame`
+    makes one of a figure. Small ones are enlarged a whole number of times. ``seconds``: how long it
+    lasts, once. ``poster``: the frame that stands for it on paper. At most 600 kB: it starts with
+    256 colours or 64 greys and 720 pixels, and is refused with 24 colours and 240.
     """
     stack = [np.asarray(f) for f in frames]
     stack = [f[..., 0] if f.shape[-1:] == (1,) else f for f in stack]
@@ -423,16 +394,9 @@ def intervals(
 
 
 def scatter(panels: Sequence[Panel], *, alt: str, levels: Sequence[Estimate] = ()) -> None:
-    """Show one number against another, a panel for each pair.
+    """Show numbers against numbers, a panel for each ``(x, y, xlabel, ylabel)``.
 
-    Parameters
-    ----------
-    panels
-        ``(x, y, xlabel, ylabel)`` each, with ``(N,)`` numbers and labels with their units.
-    alt
-        Alternative text.
-    levels
-        Horizontal lines in the last panel with their intervals, such as Bland-Altman limits.
+    ``levels`` are lines in the last panel with their intervals, such as Bland-Altman limits.
     """
     fig, axes = plt.subplots(1, len(panels), figsize=(7.0, 2.8), squeeze=False)
     for ax, (x, y, xlabel, ylabel) in zip(axes.flat, panels, strict=True):

@@ -116,13 +116,7 @@ class Split:
         return out if self.digests is None else out.with_digests(self.digests[index])
 
     def take(self, n: int, *, seed: int) -> Self:
-        """Return ``n`` cases drawn without replacement, in their original order.
-
-        Raises
-        ------
-        DataError
-            When the split holds fewer than ``n`` cases.
-        """
+        """Return ``n`` of the cases, drawn without replacement, in their original order."""
         if not 1 <= n <= len(self):
             raise DataError(f"Expected n between 1 and {len(self)}, the cases here. Received: {n}.")
         index = np.random.default_rng(seed).choice(len(self), size=n, replace=False)
@@ -265,17 +259,9 @@ class Clip:
 
 
 def content_digests(images: NDArray[Any]) -> NDArray[np.bytes_]:
-    """Return a 128-bit BLAKE2b hash of every image, read in blocks.
+    """Return a 128-bit BLAKE2b hash of every image: ``(N,)`` of 32 hexadecimal digits.
 
-    Parameters
-    ----------
-    images
-        ``(N, ...)`` of any number type; may be a memory map.
-
-    Returns
-    -------
-    ndarray
-        ``(N,)`` of 32 ASCII hexadecimal digits. Equal hashes mean equal pixels.
+    Equal hashes mean equal pixels. Read in blocks, as images may be a memory map.
     """
     per_image = int(np.prod(images.shape[1:])) * images.dtype.itemsize
     step = max(1, _BLOCK_BYTES // max(1, per_image))

@@ -310,12 +310,7 @@ def find_notebooks(folder: Path, names: list[str]) -> list[Path]:
 def kernel_environment(ipython_folder: Path, *, online: bool = False) -> dict[str, str]:
     """Return the environment of kernels whose outputs must not depend on who runs them.
 
-    Parameters
-    ----------
-    ipython_folder
-        An empty folder, in place of the reader's own IPython profile and start-up files.
-    online
-        Whether notebooks may download data.
+    ``ipython_folder``: empty, in place of the reader's own IPython profile and start-up files.
     """
     # Someone's MPLBACKEND=Agg would leave every figure out of the notebook.
     theirs = {k: v for k, v in os.environ.items() if k not in ("MPLBACKEND", "MEDNB_OFFLINE")}

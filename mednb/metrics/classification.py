@@ -1,8 +1,9 @@
 """How good a classifier is: six figures with intervals by patient, and two models compared.
 
-AUC and accuracy are MedMNIST's. Every figure is computed for many sets of case weights at a time,
-which is what makes the bootstrap cheap; the tests hold each to scikit-learn's to 1e-12. Notebook 05
-explains them.
+AUC and accuracy are MedMNIST's (Yang et al., Scientific Data 10:41, 2023): the AUC of several
+classes is the mean over classes of one against the rest, of several labels the mean over labels.
+Every figure is computed for many sets of case weights at a time, which is what makes the bootstrap
+cheap; the tests hold each to scikit-learn's to 1e-12. Notebook 05 explains them.
 """
 
 from collections.abc import Callable
@@ -162,16 +163,7 @@ def evaluate(
 
 
 def auc(y_true: ArrayLike, y_score: ArrayLike, *, task: str) -> float:
-    """Return the area under the ROC curve as MedMNIST defines it; see :func:`evaluate`.
-
-    The probability that a positive case scores higher than a negative one, ties counting half;
-    for more than two classes the mean over classes of one against the rest, for several labels the
-    mean over labels.
-
-    References
-    ----------
-    Yang et al., MedMNIST v2, Scientific Data 10:41 (2023).
-    """
+    """Return the area under the ROC curve; of several classes or labels, their mean."""
     truth, score = checked(y_true, y_score, task)
     return float(_mean_auc(truth, score, task)(np.ones((1, len(truth)), np.int64))[0])
 

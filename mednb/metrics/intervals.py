@@ -143,10 +143,7 @@ def bootstrap_all(
 
 
 def mean_of_cases(values: ArrayLike, *, groups: ArrayLike | None = None) -> Estimate:
-    """Return the mean of one finite number a case ``(N,)`` with its bootstrap interval by patient.
-
-    Of the differences of two methods on the same cases it is a paired comparison.
-    """
+    """Return the mean of one number a case ``(N,)`` with its bootstrap interval by patient."""
     x = np.asarray(values, np.float64)
     return bootstrap(lambda w: w @ x / w.sum(axis=1), len(x), groups=groups)
 
@@ -186,15 +183,7 @@ def mean_interval(values: ArrayLike) -> Estimate:
 def wilson(successes: int, n: int) -> Estimate:
     """Return a share with Wilson's score interval, which holds for few cases and for 0 or all.
 
-    Every p that a score test would not reject, for n >= 1 independent cases (one image a patient).
-
-    Raises
-    ------
-    DataError
-        When these are not counts with 0 <= successes <= n.
-
-    References
-    ----------
+    For n >= 1 independent cases (one image a patient). DataError when these are no such counts.
     Wilson, J Am Stat Assoc 22:209-212 (1927). Notebook 05 solves its equation.
     """
     from scipy.stats import binomtest

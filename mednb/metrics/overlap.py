@@ -1,9 +1,13 @@
 """How well two outlines agree: overlap, distance in mm, and a stated rule for nothing.
 
-Dice and IoU count pixels; HD95 and ASSD ask how far one border lies from the other. Where one of
-two masks is empty, Dice and IoU are 0 and every border pixel of the other lies the diagonal of the
-picture away (a missing answer must cost something); where both are empty they agree: 1, and 0 mm.
-Notebook 06.
+Dice and IoU count pixels; HD95 and ASSD ask how far one border lies from the other, in mm:
+``spacing_mm`` is the size of a pixel, one number, one an axis, or ``(N, axes)``. HD95 is taken each
+way and the larger one reported, as in MONAI; programs that pool both ways first give another number
+(Huttenlocher et al., IEEE TPAMI 15:850, 1993, doi:10.1109/34.232073).
+
+Where one of two masks is empty, Dice and IoU are 0 and every border pixel of the other lies the
+diagonal of the picture away (a missing answer must cost something); where both are empty they
+agree: 1, and 0 mm. Notebook 06.
 """
 
 from collections.abc import Sequence
@@ -47,12 +51,7 @@ def border(mask: ArrayLike) -> Mask:
 
 
 def hd95(mask: ArrayLike, other: ArrayLike, *, spacing_mm: ArrayLike) -> Real:
-    """Return the 95th percentile of the border distances of each pair ``(N,)``, in mm.
-
-    Taken each way, the larger one reported, as in MONAI; programs that pool both ways first give
-    another number. ``spacing_mm``: of a pixel, one number, one an axis, or ``(N, axes)``.
-    Huttenlocher et al., IEEE TPAMI 15:850 (1993), doi:10.1109/34.232073.
-    """
+    """Return the larger way's 95th percentile of the border distances of each pair, mm."""
     return np.array([_worst(ways) for ways in _ways(mask, other, spacing_mm)])
 
 

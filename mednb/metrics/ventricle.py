@@ -1,4 +1,13 @@
-"""The left ventricle in numbers: volume by discs from an outline, ejection fraction."""
+r"""The left ventricle in numbers: volume by discs from an outline, ejection fraction.
+
+An outline is cut across its long axis, the direction in which it spreads most, into slices of equal
+height, and each slice is taken for a round disc as wide as the outline there:
+
+.. math:: V = \sum_{i=1}^{20} \frac{\pi}{4} d_i^2 \frac{L}{20}
+
+Lang et al., J Am Soc Echocardiogr 28:1 (2015), doi:10.1016/j.echo.2014.10.003, with two views; with
+one, a ventricle that is not round is misjudged. Notebooks 03 and 06.
+"""
 
 from typing import NamedTuple
 
@@ -23,37 +32,10 @@ def largest_part(mask: ArrayLike) -> NDArray[np.bool_]:
 
 
 def disc_volume(mask: ArrayLike, spacing_mm: tuple[float, float], *, discs: int = 20) -> float:
-    r"""Return the volume of a ventricle from its outline in one view, by the method of discs.
+    """Return the volume of a ventricle in mL from one outline ``(H, W)``, by the method of discs.
 
-    The outline is cut across its long axis into slices of equal height, and each slice is taken
-    for a round disc as wide as the outline there:
-
-    .. math:: V = \sum_{i=1}^{20} \frac{\pi}{4} d_i^2 \frac{L}{20}
-
-    Lang et al., J Am Soc Echocardiogr 28:1 (2015), doi:10.1016/j.echo.2014.10.003, with two
-    views; with one, a ventricle that is not round is misjudged. The long axis is the direction in
-    which the outline spreads most, so a tilted heart needs no turning. Used in notebook 03.
-
-    Parameters
-    ----------
-    mask
-        ``(H, W)``; whatever is not 0 is cavity.
-    spacing_mm
-        Height and width of a pixel in mm.
-    discs
-        Number of slices.
-
-    Returns
-    -------
-    float
-        Volume in mL; 0 for an empty mask.
-
-    Raises
-    ------
-    ShapeError
-        When the mask has not two axes.
-    DataError
-        When a number is not above 0.
+    ``spacing_mm``: height and width of a pixel. 0 for an empty mask. ShapeError when the mask has
+    not two axes, DataError when a number is not above 0.
     """
     inside = np.asarray(mask) != 0
     if inside.ndim != 2:
@@ -78,24 +60,9 @@ def disc_volume(mask: ArrayLike, spacing_mm: tuple[float, float], *, discs: int 
 
 
 def volumes(masks: ArrayLike, spacing_mm: ArrayLike) -> Real:
-    """Return the volume in every frame of films, by :func:`disc_volume` of the largest part.
+    """Return ``(N, T)`` mL of films of masks ``(N, T, H, W)``, by discs of the largest part.
 
-    Parameters
-    ----------
-    masks
-        ``(N, T, H, W)``; whatever is not 0 is cavity.
-    spacing_mm
-        Edge of a pixel in mm, one number, or ``(N,)``, one a film.
-
-    Returns
-    -------
-    ndarray
-        ``(N, T)`` mL. Used in notebook 06.
-
-    Raises
-    ------
-    ShapeError
-        When the masks have not four axes, or there are not as many sizes as films.
+    ``spacing_mm``: edge of a pixel, one number or ``(N,)``; ShapeError where the axes do not fit.
     """
     films, mm = np.asarray(masks), np.asarray(spacing_mm, float)
     if films.ndim != 4 or mm.shape not in ((), films.shape[:1]):
@@ -130,23 +97,9 @@ class Ejection(NamedTuple):
 
 
 def ejection(volumes: ArrayLike) -> Ejection:
-    """Return end-diastolic and end-systolic volume and the ejection fraction of a volume curve.
+    """Return volumes and ejection fraction of a curve ``(T,)`` mL over at least one beat.
 
-    Parameters
-    ----------
-    volumes
-        ``(T,)`` mL over at least one beat. The greatest is end-diastole, the least end-systole, so
-        noise makes the fraction larger, never smaller.
-
-    Returns
-    -------
-    Ejection
-        ``100 (EDV - ESV) / EDV`` and its parts.
-
-    Raises
-    ------
-    DataError
-        When a volume is not finite, or the greatest is not above 0.
+    Greatest minus least, so noise makes the fraction larger. DataError for no such curve.
     """
     v = np.asarray(volumes, float)
     if v.ndim != 1 or len(v) == 0 or not np.isfinite(v).all() or v.max() <= 0:

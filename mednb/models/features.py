@@ -76,19 +76,9 @@ FEATURES: tuple[Feature, ...] = (
 
 
 def extract(images: ArrayLike, masks: ArrayLike | None = None) -> Real:
-    """Measure :data:`FEATURES` on each image, ``(N, F)`` float64. Nothing is learnt or random.
+    """Measure :data:`FEATURES` on images ``(N, H, W[, 1])`` uint8, ``(N, F)`` float64.
 
-    Parameters
-    ----------
-    images
-        ``(N, H, W)`` or ``(N, H, W, 1)`` uint8 in 0..255, sides of at least 16 pixels.
-    masks
-        ``(N, H, W)``, 1 inside the lesion; None guesses it by :func:`dark_region`.
-
-    Raises
-    ------
-    ShapeError, DataError
-        When the images are not grey, too small, or not uint8.
+    ``masks`` ``(N, H, W)``: 1 inside the lesion; None guesses it by :func:`dark_region`.
     """
     grey = _checked(images)
     regions = list(map(dark_region, grey)) if masks is None else np.asarray(masks, np.uint8)
@@ -101,18 +91,8 @@ def extract(images: ArrayLike, masks: ArrayLike | None = None) -> Real:
 def dark_region(image: ArrayLike) -> Grey:
     """Return a mask ``(H, W)`` of what is darkest at its depth: the guess at a lesion.
 
-    Smooth; subtract the median of each row, because tissue layers and attenuation change
-    brightness with depth; split by Otsu's threshold; of the dark components keep the one with the
-    largest sum of darkness, weighted towards the middle. All 0 where there is no contrast.
-
-    Parameters
-    ----------
-    image
-        ``(H, W)`` or ``(H, W, 1)`` uint8 in 0..255.
-
-    References
-    ----------
-    Otsu, IEEE Trans. SMC 9(1):62-66 (1979), doi:10.1109/TSMC.1979.4310076. Notebook 00.
+    The median of each row is subtracted, because tissue layers and attenuation change brightness
+    with depth. All 0 where there is no contrast. Otsu, doi:10.1109/TSMC.1979.4310076. Notebook 00.
     """
     grey = _checked(np.asarray(image)[None])[0]
     h, w = grey.shape
@@ -124,6 +104,7 @@ def dark_region(image: ArrayLike) -> Grey:
     dark = (level < threshold_multiotsu(level, classes=3, nbins=64)[0]).astype(np.uint8)
     _, component = cv2.connectedComponents(dark, connectivity=4)
     weight = np.maximum(-level, 0) * np.outer(np.hanning(h + 2)[1:-1], np.hanning(w + 2)[1:-1])
+    # The component with the largest sum of darkness, weighted towards the middle.
     score = np.bincount(component.ravel(), weights=weight.ravel())
     score[0] = -1  # what is not dark
     return np.asarray(component == score.argmax(), dtype=np.uint8)

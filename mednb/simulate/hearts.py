@@ -113,22 +113,10 @@ class Heart:
         return self.ventricle.mask(X, Z, self.motion(t)).reshape(len(t), *x.shape)
 
     def displacement(self, x: Real, z: Real, t: Real, *, since: float) -> Real:
-        """Return how far the tissue that lies at a place at time ``since`` has gone at times t.
+        """Return how far tissue that is at (x, z) at time ``since`` has gone at ``(T,)`` times, mm.
 
-        Parameters
-        ----------
-        x, z
-            Lateral position and depth in mm, any shape.
-        t
-            ``(T,)`` s.
-        since
-            s: the moment at which the tissue lies at (x, z).
-
-        Returns
-        -------
-        ndarray
-            ``(T, *x.shape, 2)`` mm: along x and along z. In tissue exact. Blood has none of its
-            own: there it is that of the wall, stretched over the cavity.
+        ``(T, *x.shape, 2)``, along x and along z. In tissue exact; blood has that of the wall,
+        stretched over the cavity.
         """
         x, z = np.broadcast_arrays(x, z)
         v = self.ventricle
@@ -485,11 +473,8 @@ _PHASES = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])
 
 
 def unit_noise(scanner: Scanner, rng: Rng) -> Real:
-    """Draw white noise ``(2, R, U)`` whose mean square is 1 once it is blurred.
-
-    A random phase at every grid point, so nine scatterers in every resolution cell: after the blur
-    as good as Gaussian, and ten times as fast to draw.
-    """
+    """Draw white noise ``(2, R, U)`` whose mean square is 1 once it is blurred."""
+    # As good as Gaussian after the blur (nine in a resolution cell), and ten times as fast.
     phase = rng.integers(0, 256, us.grid(scanner).shape, dtype=np.uint8)
     table = _PHASES / sqrt(us.blur_kernel(scanner)[1])
     return np.stack([cv2.LUT(phase, part[None]) for part in table])
@@ -498,20 +483,10 @@ def unit_noise(scanner: Scanner, rng: Rng) -> Real:
 def film(
     scanner: Scanner, r: Real, u: Real, a: Real, *, gain: Any, still: Any, flow: Any, rng: Any
 ) -> Real:
-    """Return the power of the echoes, frame by frame, ``(T, R, U)``.
+    """Return the power of the echoes ``(T, R, U)``: |blur(gain * tissue + still + flow * white)|^2.
 
-    power_t = |blur(gain * scatterers_t + still + flow * white_t)|^2
-
-    Parameters
-    ----------
-    scanner, rng
-        The probe; draws what is new in every frame (None: nothing is).
-    r, u, a
-        ``(T, K)`` beam coordinates and amplitudes of the moving scatterers; ``a`` also ``(K,)``.
-    gain
-        ``(R, U)``: attenuation, shadows and time-gain compensation together, as a factor.
-    still, flow
-        ``(2, R, U)`` what does not move; ``(R, U)`` root mean square of what is new. Both gained.
+    Moving tissue in beam coordinates r, u ``(T, K)``, amplitudes a ``(T, K)`` or ``(K,)``; still
+    ``(2, R, U)``; flow ``(R, U)``, what is new in every frame, unless ``rng`` is None.
     """
     a = np.broadcast_to(a, r.shape)
     out = np.empty((len(r), *us.grid(scanner).shape))
@@ -566,24 +541,11 @@ _BIAS = (0.1, 0.3)
 
 
 def mr_like(masks: NDArray[np.uint8], *, seed: int) -> NDArray[np.uint8]:
-    """Return images with the contrast of a cine MRI: blood bright, muscle dark, no speckle.
+    """Return images ``(N, H, W, 1)`` with the contrast of a cine MRI, from masks ``(N, H, W)``.
 
-    Each class of the mask gets its grey level, edges are blurred, a coil is more sensitive on one
-    side, and the noise is Rician, as that of the magnitude of a complex signal is. No physics of
-    magnetic resonance: what matters is that **no grey level means what it means in ultrasound**.
-    Notebook 07 registers the two.
-
-    Parameters
-    ----------
-    masks
-        ``(N, H, W)`` classes 0..3, see :data:`mednb.simulate.hearts.REGIONS`.
-    seed
-        Of bias and noise.
-
-    Returns
-    -------
-    ndarray
-        ``(N, H, W, 1)`` uint8.
+    Blood is bright, muscle dark; edges are blurred, a coil is more sensitive on one side, and the
+    noise is Rician. No physics of magnetic resonance: what matters is that **no grey level means
+    what it means in ultrasound**. Classes as in REGIONS. Notebook 07 registers the two.
     """
     h, w = masks.shape[1:]
     out = np.empty((*masks.shape, 1), np.uint8)

@@ -6,7 +6,7 @@ one irregular, taller, spiculated, with a shadow. The distributions overlap on p
 examinations are alike: gain, depth compensation and contact with the skin differ between images.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import ceil, cos, inf, pi, sin
@@ -131,10 +131,7 @@ class Lesion:
 
     @property
     def area_mm2(self) -> float:
-        """Area = 1/2 integral of R^2 dphi, mm^2.
-
-        The trapezium rule converges faster than any power on a periodic smooth integrand.
-        """
+        """Area = 1/2 integral of R^2 dphi, mm^2, by the trapezium rule."""
         circle = np.exp(2j * pi * np.arange(4096) / 4096)
         return float(pi * np.mean(self.radius(circle) ** 2))
 
@@ -339,31 +336,15 @@ def _tissue_db(p: Phantom, x: Real, z: Real) -> Real:
     return np.asarray(np.where(z < skin_mm, skin_db, db))
 
 
-def _image(scanner: Scanner, p: Phantom, rng: Rng, size: int) -> NDArray[np.uint8]:
-    """Return what one examination shows; no two have the same settings."""
-    gain_db, tgc_error = between(rng, -4, 4), between(rng, -0.35, 0.35)
-    lost_db, width_mm = between(rng, 0, 18), between(rng, 6, 20)
-    side = -1 if rng.random() < 0.5 else 1
-
-    def edge_db(u: Real) -> Real:
-        """Of a probe held askew one edge has poor contact with the skin: its lines are darker."""
-        away = us.grid(scanner).u[-1] - side * u
-        return np.asarray(lost_db * np.clip(1 - away / width_mm, 0, 1))
-
-    return _seen(scanner, p, rng, size, gain_db, tgc_error, edge_db, rim_mm=_RIM_MM)
-
-
-def _seen(
-    scanner: Scanner,
-    p: Phantom,
-    rng: Rng,
-    size: int,
-    gain_db: float,
-    tgc_error: float = 0.0,
-    edge_db: Callable[[Real], Real] | None = None,
-    rim_mm: float = inf,
+def _image(
+    scanner: Scanner, p: Phantom, rng: Rng, size: int, gain_db: float | None = None
 ) -> NDArray[np.uint8]:
-    """Return a phantom on the screen: scatterers and noise come from ``rng``, all else is given."""
+    """Return what one examination shows; no two have the same settings, unless a gain is given."""
+    tgc_error, lost_db, width_mm, side, rim_mm = 0.0, 0.0, 1.0, 1, inf
+    if gain_db is None:
+        gain_db, tgc_error = between(rng, -4, 4), between(rng, -0.35, 0.35)
+        lost_db, width_mm = between(rng, 0, 18), between(rng, 6, 20)
+        side, rim_mm = -1 if rng.random() < 0.5 else 1, _RIM_MM
     g = us.grid(scanner)
     x, z = g.u[None, :], g.r[:, None]
     r, u, a = us.draw_scatterers(scanner, rng)
@@ -371,8 +352,8 @@ def _seen(
     i = np.rint(r / g.dr).astype(np.intp) * g.shape[1]
     i += np.rint((u - g.u[0]) / g.du).astype(np.intp)
     db = _tissue_db(p, x, z).ravel()[i]
-    if edge_db is not None:
-        db -= edge_db(u)
+    # Of a probe held askew one edge has poor contact with the skin: its lines are darker.
+    db -= lost_db * np.clip(1 - (g.u[-1] - side * u) / width_mm, 0, 1)
     if p.lesion is not None:
         delta_alpha = p.lesion.delta_alpha * p.lesion.contains(x, z).astype(np.float64)
         db -= us.extra_loss_db(scanner, delta_alpha).ravel()[i]
@@ -399,29 +380,12 @@ def looks(
 
     The phantoms are those of :func:`mednb.simulate.lesions` for the same seed; place of the probe,
     gain and attenuation are the same in all looks. The mean over looks has the same geometry as
-    each, and its speckle is weaker by ``sqrt(count)``.
+    each, and its speckle is weaker by ``sqrt(count)``. Look ``j`` of phantom ``i`` depends on
+    neither count.
 
-    Parameters
-    ----------
-    n, seed
-        How many phantoms, and which. Look ``j`` of phantom ``i`` depends on neither count.
-    count
-        Looks at each, at least 1.
-    size
-        Side of the images, pixels; they show 32 mm x 32 mm.
-    scanner
-        Name of a linear probe.
-
-    Returns
-    -------
-    Split
-        ``clips`` (n, count, size, size, 1) uint8, decibels on the screen; ``images`` the first
-        look; ``masks`` (n, size, size), the lesion; ``labels`` and ``groups`` of the phantom.
-
-    Raises
-    ------
-    UnknownNameError
-        When there is no such probe.
+    Gives a Split: ``clips`` (n, count, size, size, 1) uint8, 32 mm x 32 mm; ``images`` the first
+    look; ``masks`` (n, size, size), the lesion; ``labels`` and ``groups`` of the phantom.
+    UnknownNameError when there is no such linear probe.
     """
     probe = get(scanner, among=_PROBES)
     kinds = enumerate(_labels(n, seed, (1, 1, 1)))
@@ -435,7 +399,9 @@ def looks(
         if phantom.lesion is not None:
             masks[i] = phantom.lesion.contains(x, z)
         for j in range(count):
-            clips[i, j, ..., 0] = _seen(probe, phantom, generator(seed, i, 1 + j, 2), size, gain_db)
+            clips[i, j, ..., 0] = _image(
+                probe, phantom, generator(seed, i, 1 + j, 2), size, gain_db
+            )
     return Split(
         images=clips[:, 0].copy(),
         labels=np.array([0 if p.lesion is None else p.lesion.label for p in phantoms], np.int64),

@@ -117,11 +117,8 @@ def fwhm_axial(scanner: Scanner) -> float:
 
 
 def fwhm_lateral(scanner: Scanner) -> float:
-    """Return the full width at half maximum of the two-way beam across depth, in units of u.
-
-    For a rectangular aperture D focused at z it is 0.886 lambda z / D. A linear probe keeps z / D
-    constant (its f-number), a phased array D, so its width is a constant angle.
-    """
+    """Return the full width at half maximum of the two-way beam, in units of u."""
+    # 0.886 lambda z / D, with the f-number z / D constant, or D: then the angle is.
     if scanner.geometry == "linear":
         return 0.886 * scanner.wavelength_mm * scanner.f_number
     return 0.886 * scanner.wavelength_mm / scanner.aperture_mm
@@ -143,9 +140,6 @@ SCANNERS: dict[str, Scanner] = {
     "linear-3.5MHz-old": replace(
         _LINEAR, f0=3.5e6, bandwidth=0.35, f_number=5.0, dynamic_range_db=40.0, gain_db=3.0,
         noise_db=-35.0,
-    ),
-    "linear-10MHz": replace(
-        _LINEAR, f0=10e6, bandwidth=0.4, f_number=3.0, dynamic_range_db=60.0, noise_db=-48.0
     ),
     "phased-2.5MHz": replace(
         _CARDIAC, f0=2.5e6, bandwidth=0.6, depth_mm=150.0, aperture_mm=19.2, noise_db=-60.0

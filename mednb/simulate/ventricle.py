@@ -434,13 +434,7 @@ class Rhythm:
         return since, since - before, self.RR - before
 
     def ejected(self, t: Real) -> Real:
-        """Return s(t), the ejected share of the stroke volume: 0 at end-diastole, 1 at end-systole.
-
-        Parameters
-        ----------
-        t
-            Times in s, any shape.
-        """
+        """Return the ejected share of the stroke volume at times t, s: 1 at end-systole."""
         begun, since, last = self._filling(t)
         atrial = _rise((since - (last - A_TIME * last)) / (A_TIME * last))
         filled = self.e_share * _rise(since / (E_TIME * last)) + (1 - self.e_share) * atrial

@@ -33,18 +33,14 @@ def some() -> Split:
 def test_what_comes_back(some: Split) -> None:
     assert some.images.shape == (36, 64, 64, 1)
     assert some.images.dtype == np.uint8
-    assert some.masks is not None
     assert some.masks.shape == (36, 64, 64)
     assert set(np.unique(some.masks)) == {0, 1}
     assert some.labels.dtype == np.int64
     assert len(np.unique(some.groups)) == 18
-    assert some.targets is not None
     assert all(len(v) == 36 for v in some.targets.values())
 
 
 def test_normal_images_have_no_lesion_and_the_others_have_one(some: Split) -> None:
-    assert some.masks is not None
-    assert some.targets is not None
     area = some.masks.reshape(36, -1).sum(axis=1)
     assert not area[some.labels == NORMAL].any()
     assert (area[some.labels != NORMAL] > 0).all()
@@ -72,7 +68,6 @@ def test_views_share_phantom_and_label_but_not_speckle(some: Split) -> None:
     assert (some.labels[::2] == some.labels[1::2]).all()
     a, b = some.images[::2].astype(float), some.images[1::2].astype(float)
     assert (a != b).any(axis=(1, 2, 3)).all()
-    assert some.targets is not None
     sick = some.labels[::2] != NORMAL
     for name in ("contrast_db", "delta_alpha"):
         assert (some.targets[name][::2] == some.targets[name][1::2])[sick].all()
@@ -97,15 +92,12 @@ def test_an_image_does_not_depend_on_how_many_there_are() -> None:
     assert (many.images[:3] == few.images).all()
     assert (many.groups[:3] == few.groups).all()
     assert (many.labels[:3] == few.labels).all()
-    assert many.masks is not None
     assert (many.masks[:3] == few.masks).all()
 
 
 def test_other_scanners_see_the_same_phantom() -> None:
     here = lesions(4, seed=8)
     there = lesions(4, seed=8, scanner="linear-3.5MHz-old")
-    assert here.masks is not None
-    assert there.masks is not None
     assert (here.masks == there.masks).all()
     assert (here.labels == there.labels).all()
     assert (here.images != there.images).any(axis=(1, 2, 3)).all()
@@ -240,10 +232,6 @@ def test_areas_grow_by_the_square_of_the_factor_from_view_to_view(factor: float)
     about = {"seed": 5, "size": 64, "views": 3, "mix": (0, 1, 1)}
     still = lesions(18, **about)  # type: ignore[arg-type]
     grown = lesions(18, growth=(factor, factor), **about)  # type: ignore[arg-type]
-    assert grown.targets is not None
-    assert still.targets is not None
-    assert grown.masks is not None
-    assert still.masks is not None
     expected = np.tile([1, factor**2, factor**4], 6)
     exact = grown.targets["area_mm2"] / still.targets["area_mm2"]
     np.testing.assert_allclose(exact, expected, rtol=1e-9)
