@@ -9,7 +9,6 @@ import csv
 import hashlib
 import json
 import os
-import re
 import secrets
 import shutil
 import threading
@@ -36,6 +35,8 @@ from mednb.errors import ChecksumError, DataError, DownloadError, OfflineError, 
 __all__ = ["RemoteFile", "data_folder", "empty", "keep", "obtain", "offline", "read_npz"]
 
 Arrays = dict[str, NDArray[Any]]
+#: A folder to look in first; None takes ``MEDNB_DATA``, else the user's cache folder.
+Root = str | os.PathLike[str] | None
 
 #: Most bytes of pixels that one file may decode to.
 MOST_BYTES = 2 * 2**30
@@ -43,8 +44,8 @@ MOST_BYTES = 2 * 2**30
 IN_MEMORY = 256 * 2**20
 #: Schemes the session can speak at all; without an adapter a redirect to http cannot be followed.
 _SCHEMES = ("https://",)
-#: Seconds to connect, and without a byte; seconds until an answer begins; redirects followed.
-_TIMEOUT, _ANSWER, _REDIRECTS = (10.0, 30.0), 60.0, 5
+#: Seconds to connect, and without a byte; redirects followed.
+_TIMEOUT, _REDIRECTS = (10.0, 30.0), 5
 #: A transfer that brings fewer bytes than this in so many seconds is given up.
 _LEAST, _WINDOW = 60_000, 60.0
 #: Tries, and the pause in seconds between them, doubled each time.
@@ -72,18 +73,18 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("mednb", appauthor=False)
 
 
-def data_folder(root: str | os.PathLike[str] | None = None) -> Path:
+def data_folder(root: Root = None) -> Path:
     """Return ``root``, else ``MEDNB_DATA``, else the user's cache folder; it need not exist."""
     chosen = root if root is not None else os.environ.get("MEDNB_DATA") or None
     return cache_folder() if chosen is None else Path(chosen).expanduser()
 
 
-def folders(root: str | os.PathLike[str] | None = None) -> list[Path]:
+def folders(root: Root = None) -> list[Path]:
     """Return where to look: the data folder, then the cache."""
     return list(dict.fromkeys([data_folder(root), cache_folder()]))
 
 
-def places(root: str | os.PathLike[str] | None, names: Sequence[str]) -> list[Path]:
+def places(root: Root, names: Sequence[str]) -> list[Path]:
     """Return where a set of one of these names may lie: in the data folder, then in the cache."""
     return [folder / name for folder in folders(root) for name in names]
 
@@ -155,7 +156,12 @@ def readable_size(n: float) -> str:
 
 def plain(text: object) -> str:
     """Return foreign text fit for a message: short, and without codes that a terminal obeys."""
-    return "".join(c if c.isprintable() else "?" for c in str(text)[:200])
+    return "".join(c if c.isprintable() else "?" for c in str(text)[:300])
+
+
+def wrong(expected: str, received: object, mend: str = "") -> DataError:
+    """Return the error to raise about something from outside, in words fit to print."""
+    return DataError(f"Expected {plain(expected)}. Received: {plain(received)}. {mend}".rstrip())
 
 
 # --- published files ---------------------------------------------------------------------------
@@ -190,7 +196,7 @@ class _AgainError(Exception):
     """One try failed, but another may not."""
 
 
-def obtain(file: RemoteFile, *, root: str | os.PathLike[str] | None = None) -> Path:
+def obtain(file: RemoteFile, *, root: Root = None) -> Path:
     """Return the path of a verified copy of ``file``, downloading it when there is none.
 
     Looked for in the data folder, then in the cache: ``<folder>/<name>``, then ``<name>``. Many
@@ -207,7 +213,7 @@ def obtain(file: RemoteFile, *, root: str | os.PathLike[str] | None = None) -> P
     """
     for place in places(root, (f"{file.folder}/{file.name}", file.name)):
         if place.is_file():
-            return _verified(file, place)
+            return _verified(file, place, root)
     # A read-only shared folder may hold some files; what it lacks goes to the user's own cache.
     target = next((f for f in folders(root) if writable(f)), data_folder(root))
     path = target / file.folder / file.name
@@ -226,14 +232,12 @@ def obtain(file: RemoteFile, *, root: str | os.PathLike[str] | None = None) -> P
         raise
     except OSError as error:
         full = error.errno in (ENOSPC, EDQUOT)
+        why = "the disk is full" if full else "the data folder cannot be written"
         raise DownloadError(
-            f"Could not download {file.name}: "
-            f"{'the disk is full' if full else 'the data folder cannot be written'} "
-            f"({error.strerror or type(error).__name__}). Set MEDNB_DATA to "
-            f"{'a folder on a larger disk' if full else 'a folder of yours'}. "
-            f"Received: {path.parent}"
+            f"Could not download {file.name}: {why} ({error.strerror or type(error).__name__}). "
+            f"Set MEDNB_DATA to a folder of yours with enough room. Received: {path.parent}"
         ) from None
-    return _verified(file, path)
+    return _verified(file, path, root)
 
 
 def _by_hand(file: RemoteFile, path: Path) -> str:
@@ -244,45 +248,42 @@ def _by_hand(file: RemoteFile, path: Path) -> str:
     )
 
 
-def _verified(file: RemoteFile, path: Path) -> Path:
-    """Compare with the published MD5, once for as long as the file does not change."""
+def _verified(file: RemoteFile, path: Path, root: Root) -> Path:
+    """Compare with the published MD5, computed once for as long as the file does not change."""
     status = path.stat()
-    seen = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "md5": file.md5}
-    stamp = beside(path) / f"{path.name}.verified.json"
-    with suppress(OSError, ValueError, RecursionError):
-        if json.loads(stamp.read_bytes()) == seen:
-            return path
-    with path.open("rb") as f:
-        found = hashlib.file_digest(f, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != file.md5:
+    seen = [str(path.absolute()), status.st_size, status.st_mtime_ns]
+
+    def make(_: Path | None) -> Arrays:
+        with path.open("rb") as f:
+            digest = hashlib.file_digest(f, lambda: hashlib.md5(usedforsecurity=False))
+        return {"md5": np.array([digest.hexdigest()])}
+
+    if (found := keep("md5", {"file": seen}, make, root=root)["md5"][0]) != file.md5:
         raise ChecksumError(
             f"{path.name} is not the published file. Expected MD5 {file.md5}. Received: {found} "
             f"({status.st_size} bytes). It was left alone: move it away, then call again. "
             f"Path: {path}"
         )
-    with suppress(OSError):  # nowhere to remember it: the next call verifies again
-        write(stamp, json.dumps(seen).encode())
     return path
-
-
-def beside(path: Path) -> Path:
-    """Return where things derived from ``path`` go: beside it, or in the cache if read-only."""
-    if writable(path.parent):
-        return path.parent / ".mednb"
-    where = str(path.parent.resolve()).encode()
-    return cache_folder() / "derived" / hashlib.blake2b(where, digest_size=8).hexdigest()
 
 
 def _download(file: RemoteFile, path: Path) -> None:
     import pooch
 
     pooch.get_logger().setLevel("ERROR")
-    fetcher = pooch.create(path.parent, "", registry={file.name: f"md5:{file.md5}"})
-    fetcher.urls = {file.name: file.url}
-    told: set[str] = set()
+    say(
+        f"Downloading {file.title} ({file.name}, at most {readable_size(file.most_bytes)}). "
+        f"Licence: {file.license}. Source: {file.url.partition('?')[0]}"
+    )
     for left in reversed(range(_TRIES)):
         try:
-            fetcher.fetch(file.name, downloader=lambda url, out, _: _transfer(file, url, out, told))
+            pooch.retrieve(
+                file.url,
+                f"md5:{file.md5}",
+                file.name,
+                path.parent,
+                downloader=lambda _url, out, _pooch: _transfer(file, out),
+            )
             share(path)
             return
         except _AgainError as error:
@@ -300,127 +301,84 @@ def _download(file: RemoteFile, path: Path) -> None:
     )
 
 
-def _transfer(file: RemoteFile, url: str, out: str, told: set[str]) -> None:
-    """Write what the server sends to ``out``, within bounds of size and time."""
+def _transfer(file: RemoteFile, out: str) -> None:
+    """Write what the server sends to ``out``, and tell how far it is.
+
+    In a thread, because no time-out of a socket ends an answer that comes byte by byte.
+    """
+    done, failed, over = [0], [], threading.Event()
+
+    def run() -> None:
+        try:
+            _fetch(file, out, done, over)
+        except Exception as error:
+            failed.append(_error(file, error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            before = done[0]
+            thread.join(_WINDOW)
+            if thread.is_alive():
+                if (came := done[0] - before) < _LEAST:
+                    raise _AgainError(f"only {came} bytes came in {_WINDOW:.0f} s")
+                say(f"  {readable_size(done[0])} of {file.name} are here")
+    finally:
+        over.set()
+        thread.join(1.0)  # it closes the file, which pooch is about to remove
+    if failed:
+        raise failed[0] from None
+
+
+def _fetch(file: RemoteFile, out: str, done: list[int], over: threading.Event) -> None:
+    """Copy the body, of at most the size that is known, until it ends or ``over`` is set."""
     with requests.Session() as session:
-        for prefix in tuple(session.adapters):
-            if prefix not in _SCHEMES:
-                del session.adapters[prefix]
+        for prefix in {*session.adapters} - {*_SCHEMES}:
+            del session.adapters[prefix]
         # Compressed transfers could unpack to any size.
         session.headers.update(
             {"Accept-Encoding": "identity", "User-Agent": f"mednb/{__version__}"}
         )
-        with _guarded(file), _answer(session, file, url) as answer:
-            size = _declared(answer, file)
-            if not told:
-                length = "size not told" if size is None else readable_size(size)
-                say(
-                    f"Downloading {file.title} ({file.name}, {length}). Licence: {file.license}. "
-                    f"Source: {file.url.partition('?')[0]}"
-                )
-                told.add(file.name)
-            with Path(out).open("wb") as f:
-                received = _copy(answer.raw, f, most=file.most_bytes if size is None else size)
-    if size is not None and received != size:
-        raise _AgainError(f"the transfer ended after {received} of {size} bytes")
+        url = file.url
+        for _ in range(_REDIRECTS + 1):  # by hand: requests would read their bodies, however long
+            answer = session.get(url, stream=True, timeout=_TIMEOUT, allow_redirects=False)
+            if not answer.is_redirect:
+                break
+            answer.close()
+            url = urljoin(url, answer.headers["Location"])
+        with answer, Path(out).open("wb") as f:
+            if answer.status_code != 200:
+                said = f"the server answered {answer.status_code} {plain(answer.reason)}"
+                if answer.status_code in _TEMPORARY:
+                    raise _AgainError(said)
+                raise DownloadError(f"Could not download {file.name}: {said}. Source: {file.url}")
+            while not over.is_set() and (chunk := answer.raw.read1(2**16, decode_content=False)):
+                done[0] += len(chunk)
+                if done[0] > file.most_bytes:
+                    raise DownloadError(
+                        f"Expected at most {readable_size(file.most_bytes)} for {file.name}. "
+                        f"Received: a server that sent more. Source: {file.url}"
+                    )
+                f.write(chunk)
 
 
-@contextmanager
-def _guarded(file: RemoteFile) -> Iterator[None]:
-    """Turn what the network raises into our errors, in words that are safe to print."""
-    try:
-        yield
-    except (_AgainError, DownloadError):
-        raise
-    except (requests.exceptions.SSLError, requests.exceptions.InvalidSchema) as error:
-        raise DownloadError(
+def _error(file: RemoteFile, error: Exception) -> Exception:
+    """Return ours for what the network raises, in words that are safe to print."""
+    network = (requests.RequestException, TimeoutError, ConnectionError)
+    if isinstance(error, (requests.exceptions.SSLError, requests.exceptions.InvalidSchema)):
+        return DownloadError(
             f"Refused to download {file.name} over a connection that is not safe: "
             f"{plain(error)}. Expected https with a valid certificate. Source: {file.url}"
-        ) from None
-    except Exception as error:
-        network = isinstance(error, (requests.RequestException, TimeoutError, ConnectionError))
-        if isinstance(error, OSError) and not network:
-            raise  # of the disk
-        cause: BaseException = error
-        while (inner := cause.__cause__ or cause.__context__) is not None:
-            cause = inner  # the innermost reason is the one a reader understands
-        stalled = "timed out" in str(error).lower()
-        raise _AgainError(
-            "the transfer stalled" if stalled else f"the connection failed ({plain(cause)})"
-        ) from None
-
-
-def _answer(session: requests.Session, file: RemoteFile, url: str) -> requests.Response:
-    """Follow redirects by hand: requests would read their bodies, of whatever length."""
-    for _ in range(_REDIRECTS + 1):
-        answer = _ask(session, url)
-        if answer.status_code == 200:
-            return answer
-        answer.close()
-        said = f"the server answered {answer.status_code} {plain(answer.reason)}"
-        if answer.status_code in _TEMPORARY:
-            raise _AgainError(said)
-        if not answer.is_redirect:
-            raise DownloadError(f"Could not download {file.name}: {said}. Source: {file.url}")
-        url = urljoin(url, answer.headers["Location"])
-    raise DownloadError(
-        f"Could not download {file.name}: more than {_REDIRECTS} redirects. Source: {file.url}"
-    )
-
-
-def _ask(session: requests.Session, url: str) -> requests.Response:
-    """Return the answer, or give up: headers that come byte by byte meet no socket's time-out."""
-    box: list[requests.Response | Exception] = []
-
-    def run() -> None:
-        try:
-            box.append(session.get(url, stream=True, timeout=_TIMEOUT, allow_redirects=False))
-        except Exception as error:
-            box.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(_ANSWER)
-    if not box:
-        raise _AgainError("the server did not answer in time")
-    if isinstance(box[0], Exception):
-        raise box[0]
-    return box[0]
-
-
-def _declared(answer: requests.Response, file: RemoteFile) -> int | None:
-    """Return the size that the server declares, or refuse it."""
-    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise DownloadError(
-            f"Expected {file.name} as published. Received: a compressed transfer. "
-            f"Source: {file.url}"
         )
-    length = answer.headers.get("Content-Length", "")
-    size = int(length) if re.fullmatch(r"[0-9]{1,15}", length) else None
-    if size is not None and size > file.most_bytes:
-        raise DownloadError(
-            f"Expected at most {readable_size(file.most_bytes)} for {file.name}. Received: "
-            f"a server that announces {readable_size(size)}. Source: {file.url}"
-        )
-    return size
-
-
-def _copy(body: Any, f: IO[bytes], *, most: int) -> int:
-    """Copy a body of at most ``most`` bytes that does not come too slowly."""
-    done, tenth, mark, since = 0, 0, 0, time.monotonic()
-    while chunk := body.read1(2**16, decode_content=False):
-        f.write(chunk)
-        done += len(chunk)
-        if done > most:
-            raise _AgainError(f"the server sent more than {readable_size(most)}")
-        if (now := time.monotonic()) - since > _WINDOW:
-            if done - mark < _LEAST:
-                raise _AgainError(f"only {done - mark} bytes came in {_WINDOW:.0f} s")
-            mark, since = done, now
-        if most > 2 * 10**8 and (10 * done) // most > tenth:
-            tenth = (10 * done) // most
-            say(f"  {10 * tenth} % of {readable_size(most)}")
-    return done
+    if isinstance(error, _AgainError) or (
+        isinstance(error, OSError) and not isinstance(error, network)  # of the disk, or ours
+    ):
+        return error
+    cause: BaseException = error
+    while (inner := cause.__cause__ or cause.__context__) is not None:
+        cause = inner  # the innermost reason is the one a reader understands
+    return _AgainError(f"the connection failed ({plain(cause)})")
 
 
 # --- what was made once ------------------------------------------------------------------------
@@ -431,7 +389,7 @@ def keep(
     parameters: Mapping[str, Any],
     make: Callable[[Path | None], Mapping[str, NDArray[Any]]],
     *,
-    root: str | os.PathLike[str] | None = None,
+    root: Root = None,
 ) -> Arrays:
     """Return the arrays that ``make`` makes, from disk when an earlier call left them there.
 
@@ -462,6 +420,7 @@ def keep(
         if (found := _read(place)) is not None:
             return found
     place = next((p for p in options if writable(p)), options[-1])
+    part = place.with_name(f".{place.name}.part")
     made: Mapping[str, NDArray[Any]] | None = None
     try:
         place.parent.parent.mkdir(parents=True, exist_ok=True)
@@ -469,20 +428,15 @@ def keep(
         with locked(place, "making"):
             if (found := _read(place)) is not None:
                 return found
-            part = place.with_name(f".{place.name}.part")
-            shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+            for left in (part, place):  # by a process that was killed, or damaged
+                shutil.rmtree(left, ignore_errors=True)
             make_folder(part)
             made = make(part)
             _write(part, made)
-            if place.exists():
-                damaged = part.with_suffix(".damaged")
-                shutil.rmtree(damaged, ignore_errors=True)
-                place.rename(damaged)
-                shutil.rmtree(damaged, ignore_errors=True)
             part.rename(place)
             return _read(place) or dict(made)
-    except (OSError, DownloadError) as error:  # no lock, no room: the arrays are what counts
-        shutil.rmtree(place.with_name(f".{place.name}.part"), ignore_errors=True)
+    except OSError as error:  # no lock, no room: the arrays are what counts
+        shutil.rmtree(part, ignore_errors=True)
         if made is not None and not any(isinstance(a, np.memmap) for a in made.values()):
             return dict(made)
         try:
@@ -565,14 +519,15 @@ def door(path: Path, expected: str) -> Iterator[None]:
     """
     try:
         if not path.is_file():
-            raise DataError(f"Expected {expected}. Received: no file at {plain(path)}.")
+            raise wrong(expected, f"no file at {path}")
         yield
     except (DataError, DownloadError):
         raise
     except Exception as error:
-        raise DataError(
-            f"Expected {expected}. Received: {plain(path.name)}, which cannot be read "
-            f"({type(error).__name__}): corrupt, cut off, or something else. Copy it again."
+        raise wrong(
+            expected,
+            f"one that cannot be read ({type(error).__name__}), {path.name}",
+            "It is corrupt, cut off, or something else. Copy it again.",
         ) from None
 
 
@@ -580,10 +535,10 @@ def check_size(shape: Sequence[int], bytes_each: int, *, name: str) -> None:
     """Refuse pixels that take more than 2 GiB: a header of a few bytes can claim terabytes."""
     size = prod(shape) * bytes_each
     if min(shape) < 1 or size > MOST_BYTES:
-        raise DataError(
-            f"Expected at least one frame, row and column, and at most {MOST_BYTES / 2**30:g} GiB, "
-            f"in {plain(name)}. Received: a header that claims {' x '.join(map(str, shape))}, "
-            f"{size / 2**30:.3g} GiB. If it is not corrupt, cut it into shorter files."
+        raise wrong(
+            f"at least one frame, row and column, and at most 2 GiB, in {name}",
+            f"a header that claims {' x '.join(map(str, shape))}, {size / 2**30:.3g} GiB",
+            "If it is not corrupt, cut it into shorter files.",
         )
 
 
@@ -592,17 +547,17 @@ def member(archive: zipfile.ZipFile, name: str) -> Iterator[tuple[IO[bytes], Any
     """Open an array of an ``.npz``: its data, its shape and its type, in C order."""
     names = sorted(n.removesuffix(".npy") for n in archive.namelist())
     if name not in names:
-        raise DataError(f"Expected an array {name!r}. Received: {plain(', '.join(names))}.")
+        raise wrong(f"an array {name!r}", ", ".join(names))
     with archive.open(f"{name}.npy") as f:
         version = np.lib.format.read_magic(f)
         old = version == (1, 0)
         read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
         shape, fortran_order, dtype = read(f)
         if version > (2, 0) or dtype.hasobject or (fortran_order and len(shape) > 1):
-            raise DataError(f"Expected {name} as a plain array in C order. Received: another kind.")
+            raise wrong(f"{name} as a plain array in C order", "another kind")
         yield f, shape, dtype
         if f.read(1):  # at the end the archive compares its own checksum
-            raise DataError(f"Expected {name} to end after {shape}. Received: more.")
+            raise wrong(f"{name} to end after {shape}", "more")
 
 
 def read_npz(path: Path, wanted: Mapping[str, tuple[str, int]]) -> Arrays:
@@ -625,10 +580,8 @@ def read_npz(path: Path, wanted: Mapping[str, tuple[str, int]]) -> Arrays:
         for name, (kinds, axes) in wanted.items():
             with member(archive, name) as (f, shape, dtype):
                 if dtype.kind not in kinds or len(shape) != axes:
-                    raise DataError(
-                        f"Expected {name} in {path.name} of {axes} axes, kind {kinds}. Received: "
-                        f"{dtype}, shape {shape}."
-                    )
+                    expected = f"{name} in {path.name} of {axes} axes, kind {kinds}"
+                    raise wrong(expected, f"{dtype}, shape {shape}")
                 check_size((1, *shape), dtype.itemsize, name=f"{name} of {path.name}")
                 data = f.read(prod(shape) * dtype.itemsize)
                 out[name] = np.frombuffer(data, dtype).reshape(shape)
@@ -650,22 +603,24 @@ def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str] = ()) 
             head, *rows = [[c.strip() for c in row] for row in csv.reader(f, strict=True) if row]
         if missing := [c for c in columns if c not in head]:
             close = nearest(missing[0], {c.lower() for c in head})
-            raise DataError(
-                f"Expected the columns {', '.join(columns)} in {path.name}. Missing: "
-                f"{', '.join(missing)}.{f' Did you mean {plain(close)!r}?' if close else ''}"
+            hint = f"Did you mean {plain(close)!r}?" if close else ""
+            raise wrong(
+                f"the columns {', '.join(columns)} in {path.name}",
+                f"a table without {', '.join(missing)}",
+                hint,
             )
-        if wrong := [i for i, row in enumerate(rows, start=2) if len(row) != len(head)]:
-            raise DataError(
-                f"Expected {len(head)} cells in line {wrong[0]} of {path.name}. Received: "
-                f"{len(rows[wrong[0] - 2])}. A file cut off, or a comma without quotes?"
-            )
+        for line, row in enumerate(rows, start=2):
+            if len(row) != len(head):
+                raise wrong(
+                    f"{len(head)} cells in line {line} of {path.name}",
+                    len(row),
+                    "A file cut off, or a comma without quotes?",
+                )
         table = pd.DataFrame(rows, columns=head, dtype=str)
         for column in numbers:
             values = pd.to_numeric(table[column], errors="coerce").astype(float)
             if len(bad := np.flatnonzero(~np.isfinite(values))):
-                raise DataError(
-                    f"Expected a number in column {column} of {path.name}, line {bad[0] + 2}. "
-                    f"Received: {plain(table[column].iloc[bad[0]])!r}."
-                )
+                where = f"a number in column {column} of {path.name}, line {bad[0] + 2}"
+                raise wrong(where, repr(table[column].iloc[bad[0]]))
             table[column] = values
     return table
