@@ -26,7 +26,7 @@ from clip_networks import r2plus1d, two_stages
 
 import mednb
 from mednb import train
-from mednb.data import echo
+from mednb.data.films import load_echonet
 from mednb.metrics import classification
 from mednb.metrics.agreement import agreement
 from mednb.models import rnn
@@ -179,11 +179,11 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     if o.dry_run:
         with tempfile.TemporaryDirectory() as folder:
             root = make_films(Path(folder) / "echonet")
-            data = echo.load_echonet(root=root, size=DRY_SIZE, frames=DRY_FRAMES // 2, period=2)
+            data = load_echonet(root=root, size=DRY_SIZE, frames=DRY_FRAMES // 2, period=2)
             print("DRY RUN on simulated films: only shows that everything runs.")
             result = run(data, epochs=1, batch_size=4, replicates=200, **common)
     else:
-        data = echo.load_echonet(root=o.root, size=o.size)
+        data = load_echonet(root=o.root, size=o.size)
         print(data.card())
         result = run(data, epochs=o.epochs, batch_size=o.batch_size, **common)
     if o.out:

@@ -1,11 +1,12 @@
 """Every data set by name. A new one is one more :class:`Entry`."""
 
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from mednb.data import echo, medmnist, nuclei, pocus, simulated
+from mednb.data import films, medmnist, nuclei, simulated
+from mednb.data.store import Root
 from mednb.errors import UnknownNameError
 from mednb.types import Dataset
 
@@ -15,39 +16,32 @@ if TYPE_CHECKING:
 __all__ = ["load", "names"]
 
 
-class _Load(Protocol):
-    def __call__(self, *, root: str | os.PathLike[str] | None, size: int) -> Dataset: ...
-
-
 @dataclass(frozen=True)
 class Entry:
     """One data set that :func:`load` knows.
 
     Parameters
     ----------
-    name
-        What :func:`load` takes.
-    simulated
-        True when we make it, False when it shows patients or tissue.
     task
         ``"binary"``, ``"multi-class"``, ``"multi-label"`` or ``"ordinal"``.
-    sizes
-        Edge lengths in pixels it exists at; empty when any is made.
     license
         The terms it comes under.
     read
-        Makes the :class:`~mednb.types.Dataset`.
+        Makes the :class:`~mednb.types.Dataset`, of ``root`` and ``size``.
     size
         The edge length that :func:`load` takes when none is asked for.
+    sizes
+        Edge lengths in pixels it exists at; empty when any is made.
+    simulated
+        True when we make it, False when it shows patients or tissue.
     """
 
-    name: str
-    simulated: bool
     task: str
-    sizes: tuple[int, ...]
     license: str
-    read: _Load
-    size: int = 28
+    read: Callable[..., Dataset]
+    size: int
+    sizes: tuple[int, ...] = ()
+    simulated: bool = False
 
 
 def names() -> "pd.DataFrame":
@@ -73,9 +67,7 @@ def names() -> "pd.DataFrame":
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def load(
-    name: str, *, root: str | os.PathLike[str] | None = None, size: int | None = None
-) -> Dataset:
+def load(name: str, *, root: Root = None, size: int | None = None) -> Dataset:
     """Load a data set by name: simulated at once, real from disk or by a verified download.
 
     Parameters
@@ -94,7 +86,7 @@ def load(
         Three splits that share no group and no image; images ``(N, H, W, C)`` uint8 in 0..255
         (volumes ``(N, D, H, W, C)``), clips ``(N, T, H, W, C)``, memory-mapped when the set is
         large. Length and step of clips are parameters of the set's own function, such as
-        :func:`mednb.data.echo.load_echonet`.
+        :func:`mednb.data.films.load_echonet`.
 
     Raises
     ------
@@ -115,23 +107,27 @@ def load(
 
 def _ours() -> dict[str, Entry]:
     made = {
-        name: Entry(name, True, recipe.card["task"], (), simulated.LICENSE,
-                    partial(simulated.load, name), recipe.size)
-        for name, recipe in simulated.SETS.items()
-        if recipe.card
-    }  # fmt: skip
-    real = (
-        Entry("echonet", False, "binary", (), echo.LICENSES["echonet"], echo.load_echonet, 112),
-        Entry("camus", False, "binary", (), echo.LICENSES["camus"], echo.load_camus, 112),
-        Entry("pocus", False, "multi-class", (), pocus.LICENSE, pocus.load, 112),
-        Entry("nuclei", False, "binary", (), nuclei.LICENSE, nuclei.load, 128),
-    )
-    return made | {entry.name: entry for entry in real}
+        name: Entry(
+            of.card["task"], simulated.LICENSE, partial(simulated.load, name), of.size, (), True
+        )
+        for name, of in simulated.SETS.items()
+        if of.card
+    }
+    real = {
+        name: Entry(card["task"], card["license"], getattr(films, f"load_{name}"), 112)
+        for name, card in films.CARDS.items()
+    }
+    return made | real | {"nuclei": Entry("binary", nuclei.LICENSE, nuclei.load, 128)}
 
 
 def _medmnist() -> dict[str, Entry]:
     return {
-        name: Entry(name, False, medmnist.task(name), medmnist.sizes(name), about["license"],
-                    partial(medmnist.load, name))
+        name: Entry(
+            medmnist.task(name),
+            about["license"],
+            partial(medmnist.load, name),
+            28,
+            medmnist.sizes(name),
+        )
         for name, about in medmnist.info().items()
-    }  # fmt: skip
+    }

@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from mednb.data import echo
+from mednb.data import films
 from mednb.errors import DownloadError
 
 
@@ -31,7 +31,7 @@ def already_set_up(monkeypatch):
 
 
 def test_the_miniature_is_read_as_the_set_is(script, tmp_path):
-    data = echo.load_echonet(root=script.make_films(tmp_path / "echonet"), size=32, frames=8)
+    data = films.load_echonet(root=script.make_films(tmp_path / "echonet"), size=32, frames=8)
     assert [len(s) for s in (data.train, data.val, data.test)] == list(script.DRY.values())
     for split in (data.train, data.val, data.test):
         t = split.targets
