@@ -7,7 +7,7 @@ them into the picture, so on reading everything outside the scan sector is black
 import os
 import warnings
 import zlib
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mednb.data.identity import AS_STORED, Box, Mask, blacken, flat_strokes, grey_if_equal, sector
-from mednb.data.store import MOST_BYTES, check_size, door, plain, readable_size
-from mednb.errors import DataError, UnknownNameError
+from mednb.data.store import MOST_BYTES, check_size, door, readable_size, wrong
+from mednb.errors import UnknownNameError
 from mednb.types import Clip
 
 __all__ = ["EXAMPLES", "example", "read_dicom"]
 
 #: Our names for the files that come with pydicom, and what they show.
 EXAMPLES = {
-    "echo": ("ybr_color", "heart, four chambers, a cine of 30 frames (ultrasound)"),
-    "doppler": ("rgb_color", "lymph node with power Doppler (ultrasound)"),
-    "doppler_jpeg2000": ("jpeg2k", "the same kind of picture, JPEG 2000 (ultrasound)"),
-    "fetal": ("palette_color", "obstetric scan, palette colours (ultrasound)"),
-    "ct": ("ct", "slice (computed tomography)"),
-    "mr": ("mr", "slice (magnetic resonance)"),
-    "mr_abdomen": ("overlay", "abdominal slice (magnetic resonance)"),
-    "ecg": ("waveform", "12-lead electrocardiogram; not an image, read it with pydicom"),
+    "echo": "ybr_color",  # heart, four chambers, a cine of 30 frames (ultrasound)
+    "doppler": "rgb_color",  # lymph node with power Doppler (ultrasound)
+    "doppler_jpeg2000": "jpeg2k",  # the same kind of picture, JPEG 2000 (ultrasound)
+    "fetal": "palette_color",  # obstetric scan, palette colours (ultrasound)
+    "ct": "ct",  # slice (computed tomography)
+    "mr": "mr",  # slice (magnetic resonance)
+    "mr_abdomen": "overlay",  # abdominal slice (magnetic resonance)
+    "ecg": "waveform",  # 12-lead electrocardiogram; not an image, read it with pydicom
 }
 
 #: Hounsfield window for a CT whose file states none: centre 40, width 400 (soft tissue).
@@ -72,7 +72,7 @@ def example(name: str) -> Path:
 
     if name not in EXAMPLES:
         raise UnknownNameError("DICOM example", name, EXAMPLES)
-    return Path(examples.get_path(EXAMPLES[name][0]))
+    return Path(examples.get_path(EXAMPLES[name]))
 
 
 def read_dicom(path: str | os.PathLike[str], *, deidentify: bool = True) -> Clip:
@@ -110,48 +110,40 @@ def read_dicom(path: str | os.PathLike[str], *, deidentify: bool = True) -> Clip
     PixelSpacing. Blacking out is no proof: text over tissue stays, and a person has to look at the
     result before it is passed on (PS3.15 E.3.1). Explained in notebook 00.
     """
-    path = Path(path)
+    path, notes = Path(path), list[str]()
     # Elements are parsed when they are asked for, so any of these lines can meet a broken one. A
     # warning's text may quote an element, and an element may be a name.
     with warnings.catch_warnings(record=True) as caught, door(path, "a whole DICOM file"):
         warnings.simplefilter("always")
         ds = _open(path)
-        frames, notes, free = _frames(ds, path)
-        seconds, said = _frame_time(ds, len(frames))
-        notes += said
-        spacing, said, verdict = _geometry(ds, frames, free, deidentify=deidentify)
-        notes += said
-        frames, said = grey_if_equal(frames)
-        clip = Clip(frames, seconds, spacing, notes=(*notes, *said), deidentified=verdict)
-    if not caught:
-        return clip
-    said_so = f"pydicom had {len(caught)} warning(s) about this file."
-    return replace(clip, notes=(*clip.notes, said_so))
+        frames, free = _frames(ds, path.name, notes)
+        seconds = _frame_time(ds, len(frames), notes)
+        spacing, verdict = _geometry(ds, frames, free, notes, deidentify=deidentify)
+        frames = grey_if_equal(frames, notes)
+        if caught:
+            notes.append(f"pydicom had {len(caught)} warning(s) about this file.")
+        return Clip(frames, seconds, spacing, tuple(notes), verdict)
 
 
 def _open(path: Path) -> Any:
     import pydicom
     from pydicom.filereader import read_file_meta_info
+    from pydicom.misc import is_dicom
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
     if (size := path.stat().st_size) > MOST_BYTES:
-        raise DataError(f"Expected at most 2 GiB. Received: {path.name}, {readable_size(size)}.")
-    with path.open("rb") as f:
-        if f.read(132)[128:] != b"DICM":
-            raise DataError(
-                f"Expected a DICOM file, which has the letters DICM at byte 128. "
-                f"Received: something else, {plain(path.name)}."
-            )
+        raise wrong("at most 2 GiB", f"{path.name}, {readable_size(size)}")
+    if not is_dicom(path):
+        expected = "a DICOM file, which has the letters DICM at byte 128"
+        raise wrong(expected, f"something else, {path.name}")
     meta = read_file_meta_info(path)
     if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         _check_deflated(path, 144 + meta.FileMetaInformationGroupLength)
     ds = pydicom.dcmread(path)
     if not any(name in ds for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         kind = _uid_name(ds.get("SOPClassUID"))
-        raise DataError(
-            f"Expected a DICOM file with pixels. Received: {plain(path.name)}, which is {kind}, or "
-            f"was cut off before its pixels."
-        )
+        received = f"{path.name}, which is {kind}, or was cut off before its pixels"
+        raise wrong("a DICOM file with pixels", received)
     return ds
 
 
@@ -164,30 +156,34 @@ def _check_deflated(path: Path, start: int) -> None:
         while data and not inflate.eof:
             size += len(inflate.decompress(data, 2**20))
             if size > _MOST_INFLATED:
-                raise DataError(
-                    f"Expected at most {readable_size(_MOST_INFLATED)} in a deflated DICOM file. "
-                    f"Received: {plain(path.name)}, which unpacks to more."
-                )
+                most = f"at most {readable_size(_MOST_INFLATED)} in a deflated DICOM file"
+                raise wrong(most, f"{path.name}, which unpacks to more")
             data = inflate.unconsumed_tail or f.read(2**16)
 
 
-def _frames(ds: Any, path: Path) -> tuple[NDArray[np.uint8], list[str], bool]:
+def _frames(ds: Any, name: str, notes: list[str]) -> tuple[NDArray[np.uint8], bool]:
     """Decode to ``(T, H, W, C)`` uint8, a frame at a time.
 
     And tell whether nothing looks like text, for grey images of more than 8 bits.
     """
-    from pydicom.pixels import apply_color_lut, iter_pixels
+    from pydicom.pixels import apply_color_lut
 
     colour = str(ds.get("PhotometricInterpretation", ""))
-    n, *rest = _shape(ds, path)
-    palette, in_colour = colour == "PALETTE COLOR", rest[-1] > 1
+    palette = colour == "PALETTE COLOR"
+    n, h, w = (int(ds.get(key) or 1) for key in ("NumberOfFrames", "Rows", "Columns"))
+    c = 3 if palette or int(ds.get("SamplesPerPixel") or 1) > 1 else 1
     bits = 16 if palette else int(ds.get("BitsStored", 8))
-    show, notes = (None, []) if in_colour else _window(ds, path, n, colour)
-    out = np.empty((n, *rest), np.uint8)
-    done, free = 0, not in_colour and bits > 8
-    for stored in _decoding(iter_pixels(ds), ds, path):
-        if done == n or stored.size != np.prod(rest[:2]) * (1 if palette else rest[2]):
-            raise DataError(f"Expected {n} frames of {rest} in {plain(path.name)}. Received: more.")
+    check_size(
+        (n, int(ds.Rows), int(ds.Columns), c),
+        max(int(ds.get("BitsAllocated") or 8) // 8, 1),
+        name=name,
+    )
+    show = _window(ds, name, n, colour, notes) if c == 1 else None
+    out = np.empty((n, h, w, c), np.uint8)
+    done, free = 0, c == 1 and bits > 8
+    for stored in _decoding(ds, name):
+        if done == n or stored.size != h * w * (1 if palette else c):
+            raise wrong(f"{n} frames of {h} x {w} x {c} in {name}", "more")
         if palette:
             stored = apply_color_lut(stored, ds)
         if show is not None:
@@ -195,59 +191,36 @@ def _frames(ds: Any, path: Path) -> tuple[NDArray[np.uint8], list[str], bool]:
             stored = show(stored)
         elif stored.dtype != np.uint8:
             stored = stored >> max(bits - 8, 0)
-        out[done] = stored.reshape(rest)
+        out[done] = stored.reshape(h, w, c)
         done += 1
     if done != n:
-        raise DataError(f"Expected {n} frames in {plain(path.name)}. Received: {done}.")
-    if in_colour:
+        raise wrong(f"{n} frames in {name}", done)
+    if c > 1:
         known = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-        notes = [f"Pixels: {colour if colour in known else 'colour'}, shown as RGB."]
-    return out, notes, free
+        notes.append(f"Pixels: {colour if colour in known else 'colour'}, shown as RGB.")
+    return out, free
 
 
-def _shape(ds: Any, path: Path) -> tuple[int, int, int, int]:
-    """Return (T, H, W, C) of the pixels; refuse absurd sizes and what cannot be decoded."""
-    from pydicom.pixels import get_decoder
-
-    syntax: Any = getattr(ds.file_meta, "TransferSyntaxUID", None)
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError:
-        raise DataError(
-            f"Expected a transfer syntax that pydicom knows. Received: {_uid_name(syntax)}."
-        ) from None
-    if not decoder.is_available:
-        needs = "; ".join(decoder.missing_dependencies)
-        raise DataError(
-            f"No installed package decodes {syntax.name} ({syntax}), which {plain(path.name)} uses."
-            f" Install one: pip install 'pylibjpeg[all]' (known to decode it: {needs})."
-        )
-    colour = (
-        ds.get("PhotometricInterpretation") == "PALETTE COLOR"
-        or int(ds.get("SamplesPerPixel") or 1) > 1
-    )
-    n = int(ds.get("NumberOfFrames") or 1)
-    shape = (n, int(ds.Rows), int(ds.Columns), 3 if colour else 1)
-    check_size(shape, max(int(ds.get("BitsAllocated") or 8) // 8, 1), name=path.name)
-    return shape
-
-
-def _decoding(frames: Any, ds: Any, path: Path) -> Any:
+def _decoding(ds: Any, name: str) -> Iterator[NDArray[Any]]:
     """Yield decoded frames; say what is wrong where one cannot be decoded."""
+    from pydicom.pixels import get_decoder, iter_pixels
     from pydicom.uid import JPEGExtended12Bit
 
     try:
-        yield from frames
+        yield from iter_pixels(ds)
     except Exception as error:
-        if ds.file_meta.TransferSyntaxUID == JPEGExtended12Bit and int(ds.get("BitsStored", 8)) > 8:
-            raise DataError(
-                f"No installed package decodes JPEG of 12 bits, which {plain(path.name)} uses. "
-                f"Install one: pip install 'pylibjpeg[all]'."
-            ) from None
-        raise DataError(
-            f"Expected whole pixel data in {plain(path.name)}. Received: pixels that cannot be "
-            f"decoded ({type(error).__name__}), cut off or corrupt. Copy or export it again."
-        ) from None
+        syntax: Any = getattr(ds.file_meta, "TransferSyntaxUID", None)
+        try:
+            lacking = not get_decoder(syntax).is_available
+        except NotImplementedError:
+            lacking = True
+        twelve = syntax == JPEGExtended12Bit and int(ds.get("BitsStored", 8)) > 8
+        if lacking or twelve:
+            received = f"{_uid_name(syntax)}{' of 12 bits' if twelve else ''} in {name}"
+            mend = "Install one that may: pip install 'pylibjpeg[all]'"
+            raise wrong("a compression that an installed package decodes", received, mend) from None
+        received = f"pixels that cannot be decoded ({type(error).__name__}), cut off or corrupt"
+        raise wrong(f"whole pixel data in {name}", received, "Copy or export it again.") from None
 
 
 def _uid_name(uid: Any) -> str:
@@ -256,113 +229,104 @@ def _uid_name(uid: Any) -> str:
     return "an unknown kind" if name in ("", str(uid)) else name
 
 
-def _window(ds: Any, path: Path, n: int, colour: str) -> tuple[Any, list[str]]:
-    """Return a function from stored values to 0..255, and what it does.
+def _window(ds: Any, name: str, n: int, colour: str, notes: list[str]) -> Any:
+    """Return a function from stored values to 0..255.
 
     Rescale, then a linear window (linear VOI function, PS3.3 C.11.2.1.2.1).
     """
-    from pydicom.pixels import iter_pixels
-
-    modality = str(ds.get("Modality", ""))
-    slope, intercept = _number(ds, "RescaleSlope", 1.0), _number(ds, "RescaleIntercept", 0.0)
+    ct, invert = ds.get("Modality") == "CT", colour == "MONOCHROME1"
+    slope, intercept = _number(ds, "RescaleSlope") or 1.0, _number(ds, "RescaleIntercept") or 0.0
     centre, width = _number(ds, "WindowCenter"), _number(ds, "WindowWidth")
-    unit, invert = " HU" if modality == "CT" else "", colour == "MONOCHROME1"
+    stated = None not in (centre, width)
     eight = int(ds.get("BitsAllocated", 8)) == 8 and int(ds.get("PixelRepresentation", 0)) == 0
-    as_stored = eight and (slope, intercept) == (1.0, 0.0) and None in (centre, width)
-    if as_stored:
-        notes = ["Grey levels: as stored, 8 bits."]
-    else:
-        why = "stated in the file"
-        if (centre is None or width is None) and modality == "CT":
-            (centre, width), why = _SOFT_TISSUE, "soft tissue; the file states none"
-        elif centre is None or width is None:
-            step = -(-n * int(ds.Rows) * int(ds.Columns) // _SAMPLE)
-            some = [f.reshape(-1)[::step].copy() for f in _decoding(iter_pixels(ds), ds, path)]
-            low, high = np.percentile(np.concatenate(some), [1, 99]) * slope + intercept
-            low, high = min(low, high), max(low, high)
-            centre, width = float((low + high) / 2 + 0.5), float(high - low + 1)
-            why = "1st to 99th percentile; the file states none"
-        notes = [f"Grey levels: window centre {centre:g}{unit}, width {width:g}{unit} ({why})."]
+    as_stored = eight and (slope, intercept) == (1.0, 0.0) and not stated
+    why = "stated in the file"
+    if not stated and ct:
+        (centre, width), why = _SOFT_TISSUE, "soft tissue; the file states none"
+    elif not stated and not as_stored:
+        step = -(-n * int(ds.Rows) * int(ds.Columns) // _SAMPLE)
+        some = [f.reshape(-1)[::step].copy() for f in _decoding(ds, name)]
+        ends = np.percentile(np.concatenate(some), [1, 99]) * slope + intercept
+        centre, width = float((min(ends) + max(ends)) / 2 + 0.5), float(np.ptp(ends) + 1)
+        why = "1st to 99th percentile; the file states none"
+    unit = " HU" if ct else ""
+    what = f"window centre {centre:g}{unit}, width {width:g}{unit} ({why})" if not as_stored else ""
+    notes.append(f"Grey levels: {what or 'as stored, 8 bits'}.")
+    if invert:
+        notes.append("Inverted: low values were white.")
 
     def show(stored: NDArray[Any]) -> NDArray[np.uint8]:
         if as_stored:
             grey = stored.astype(np.uint8)
         else:
             # float32 holds 16 bits exactly, and takes half the room.
-            y: NDArray[Any] = stored.astype(
-                np.float32 if stored.dtype.itemsize <= 2 else np.float64
-            )
+            y: NDArray[Any] = stored.astype("f4" if stored.dtype.itemsize <= 2 else "f8")
             if not np.isfinite(y).all():
-                raise DataError(f"Expected pixels that are numbers. Received: {path.name}, NaN.")
+                raise wrong("pixels that are numbers", f"{name}, NaN")
             y = y * (slope / max(width - 1, 1e-9))
             y += (intercept - (centre - 0.5)) / max(width - 1, 1e-9) + 0.5
             grey = np.rint(np.clip(y, 0, 1, out=y) * 255).astype(np.uint8)
         return 255 - grey if invert else grey
 
-    return show, notes + (["Inverted: low values were white."] if invert else [])
+    return show
 
 
 def _numbers(ds: Any, name: str) -> list[float]:
     """Return the numbers of an element that may hold none, one or many."""
     value = ds.get(name)
-    if value is None or value == "":
-        return []
-    several = hasattr(value, "__iter__") and not isinstance(value, str)
-    return [float(v) for v in (value if several else [value])]
+    return [] if value is None or value == "" else [float(v) for v in np.atleast_1d(value)]
 
 
-def _number(ds: Any, name: str, default: float | None = None) -> Any:
-    """Return the first of one or many numbers; refuse what is not finite."""
+def _number(ds: Any, name: str) -> Any:
+    """Return the first of none, one or many numbers; refuse what is not finite."""
     found = next(iter(_numbers(ds, name)), None)
-    if found is None or (name == "RescaleSlope" and found == 0):
-        return default
-    if not np.isfinite(found):
-        raise DataError(f"Expected {name} to be a number. Received: {found}. Export it again.")
+    if found is not None and not np.isfinite(found):
+        raise wrong(f"{name} to be a number", found, "Export it again.")
     return found
 
 
-def _frame_time(ds: Any, n: int) -> tuple[float | None, list[str]]:
-    """Return seconds per frame and where they come from; the order of trust is the docstring's."""
+def _frame_time(ds: Any, n: int, notes: list[str]) -> float | None:
+    """Return seconds per frame; the order of trust is the docstring's."""
     if n == 1:
-        return None, []
-    time, rate = (_numbers(ds, name)[:1] for name in ("FrameTime", "CineRate"))
-    steps = np.array(_numbers(ds, "FrameTimeVector")[1:])
-    if time and 0 < time[0] < np.inf:
-        return time[0] / 1000, [f"Frame time: {time[0]:g} ms (FrameTime)."]
-    if len(steps) and 0 < steps.mean() < np.inf:
-        spread = f", from {steps.min():g} to {steps.max():g} ms" if np.ptp(steps) else ""
-        mean = float(steps.mean())
-        return mean / 1000, [f"Frame time: {mean:g} ms (mean of FrameTimeVector{spread})."]
-    if rate and 0 < rate[0] < np.inf:
-        return 1 / rate[0], [f"Frame time: {1000 / rate[0]:g} ms (from CineRate)."]
-    return None, ["Frame time: the file does not say."]
+        return None
+    steps = np.array(_numbers(ds, "FrameTimeVector")[1:] or [0.0])
+    spread = f", from {steps.min():g} to {steps.max():g} ms" if np.ptp(steps) else ""
+    rate = next(iter(_numbers(ds, "CineRate")), 0.0)
+    for ms, why in (
+        (next(iter(_numbers(ds, "FrameTime")), 0.0), "FrameTime"),
+        (float(steps.mean()), f"mean of FrameTimeVector{spread}"),
+        (1000 / rate if rate else 0.0, "from CineRate"),
+    ):
+        if 0 < ms < np.inf:
+            notes.append(f"Frame time: {ms:g} ms ({why}).")
+            return ms / 1000
+    notes.append("Frame time: the file does not say.")
+    return None
 
 
 def _geometry(
-    ds: Any, frames: NDArray[np.uint8], free: bool, *, deidentify: bool
-) -> tuple[tuple[float, float] | None, list[str], bool | None]:
-    """Black out ``frames``; return the pixel size in mm, notes, and whether it is de-identified.
+    ds: Any, frames: NDArray[np.uint8], free: bool, notes: list[str], *, deidentify: bool
+) -> tuple[tuple[float, float] | None, bool | None]:
+    """Black out ``frames``; return the pixel size in mm, and whether it is de-identified.
 
     Pixel size and blacking out rest on the same region.
     """
     kind = _uid_name(ds.get("SOPClassUID"))
     ultrasound = (
-        str(ds.get("Modality", "")) in ("US", "IVUS")
+        ds.get("Modality") in ("US", "IVUS")
         or kind.startswith("Ultrasound")
         or "SequenceOfUltrasoundRegions" in ds
     )
-    lossy = str(ds.get("LossyImageCompression", "")) == "01" or _is_lossy(ds)
     moving = sector(frames) if ultrasound and len(frames) > 1 else None
-    box, region, scale, notes = _region(ds, moving, frames.shape[1:3])
-    spacing, said = _spacing(ds, region, scale)
-    notes += said
+    box, region, scale = _region(ds, moving, frames.shape[1:3], notes)
+    spacing = _spacing(ds, region, scale, notes)
     if not deidentify:
-        return spacing, [*notes, *AS_STORED], False
+        notes += AS_STORED
+        return spacing, False
     notes.append("All elements of the file were dropped.")
     verdict: bool | None
     if ultrasound:
-        said, doubts, changed = blacken(frames, box, moving, lossy=lossy)
-        notes += said
+        doubts, changed = blacken(frames, box, moving, notes, lossy=_is_lossy(ds))
         # In a still, a region that is the whole image, or does not fit it, proves nothing.
         whole = box is not None and _area(box) > 0.9 * frames[0, ..., 0].size
         blind = moving is None and (scale is None or whole)
@@ -374,7 +338,8 @@ def _geometry(
     if str(ds.get("BurnedInAnnotation", "")).strip().upper() == "YES":
         doubts, verdict = ["the file says that text is burned into the pixels", *doubts], False
     evidence = "an original image of a detector, and no pixels like letters"
-    return spacing, [*notes, f"Identity: {'; '.join(doubts) or evidence}."], verdict
+    notes.append(f"Identity: {'; '.join(doubts) or evidence}.")
+    return spacing, verdict
 
 
 def _doubts(ds: Any, kind: str, free: bool) -> list[str]:
@@ -395,7 +360,7 @@ def _is_lossy(ds: Any) -> bool:
     from pydicom.uid import JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
     kinds = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000)
-    return ds.file_meta.TransferSyntaxUID in kinds
+    return ds.get("LossyImageCompression") == "01" or ds.file_meta.TransferSyntaxUID in kinds
 
 
 def _area(box: Box) -> int:
@@ -409,68 +374,69 @@ def _overlap(a: Box, b: Box) -> float:
 
 
 def _region(
-    ds: Any, moving: Mask | None, shape: tuple[int, ...]
-) -> tuple[Box | None, Any, int | None, list[str]]:
+    ds: Any, moving: Mask | None, shape: tuple[int, ...], notes: list[str]
+) -> tuple[Box | None, Any, int | None]:
     """Return the largest stated region of 2-D tissue, in pixels of this image, and its item.
 
     Images are often shrunk after the scanner wrote the region. A whole factor is believed when
     what moves fills the shrunk region; otherwise it is None, and the pixel size unknown.
     """
-    corners = ("MinY0", "MinX0", "MaxY1", "MaxX1")
-    found = [
-        (tuple(int(item[f"RegionLocation{corner}"].value) for corner in corners), item)
+    corners = [f"RegionLocation{corner}" for corner in ("MinY0", "MinX0", "MaxY1", "MaxX1")]
+    found: list[tuple[Any, Any]] = [
+        (tuple(int(item[corner].value) for corner in corners), item)
         for item in ds.get("SequenceOfUltrasoundRegions") or []
-        if item.get("RegionSpatialFormat") == 1
-        and item.get("RegionDataType") == 1
-        and all(f"RegionLocation{corner}" in item for corner in corners)
+        if item.get("RegionSpatialFormat") == 1 == item.get("RegionDataType")
+        and all(corner in item for corner in corners)
     ]
     if not found:
-        return None, None, 1, []
-    several = "Region: several 2-D tissue regions are stated; the largest was taken."
-    notes = [several] if len(found) > 1 else []
-    stated, item = max(found, key=lambda pair: _area(pair[0]))  # type: ignore[arg-type]
+        return None, None, 1
+    if len(found) > 1:
+        notes.append("Region: several 2-D tissue regions are stated; the largest was taken.")
+    stated, item = max(found, key=lambda pair: _area(pair[0]))
     scale: int | None = 1
     if stated[2] > shape[0] or stated[3] > shape[1]:  # some scanners state the end, not the last
-        scale = None
+        fits: dict[int, float] = {}
         if moving is not None:
             y, x = np.flatnonzero(moving.any(axis=1)), np.flatnonzero(moving.any(axis=0))
             seen = (int(y[0]), int(x[0]), int(y[-1]), int(x[-1]))
-            fits = {k: _overlap(tuple(v // k for v in stated), seen) for k in range(2, 9)}  # type: ignore[arg-type]
-            best = max(fits, key=fits.__getitem__)
-            if fits[best] >= _AGREEMENT:
-                scale, stated = best, tuple(v // best for v in stated)
-                notes.append(
-                    f"Region: stated for an image {best} times larger; the moving pixels agree "
-                    f"with it at 1/{best} (overlap {fits[best]:.2f}), so region and pixel size "
-                    f"were corrected."
-                )
-        if scale is None:
+            fits = {k: _overlap(_shrunk(stated, k), seen) for k in range(2, 9)}
+        best = max(fits, key=fits.__getitem__, default=0)
+        if fits.get(best, 0) >= _AGREEMENT:
+            scale, stated = best, _shrunk(stated, best)
+            notes.append(
+                f"Region: stated for an image {best} times larger; the moving pixels agree "
+                f"with it at 1/{best} (overlap {fits[best]:.2f}), so region and pixel size "
+                f"were corrected."
+            )
+        else:
+            scale = None
             notes.append(
                 "Region: it reaches beyond the image, which was cropped or shrunk afterwards; "
                 "clipped, and its pixel size is not used."
             )
-    box = (
-        max(stated[0], 0),
-        max(stated[1], 0),
-        min(stated[2], shape[0] - 1),
-        min(stated[3], shape[1] - 1),
-    )
-    return (box if _area(box) else None), item, scale, notes
+    top, left = max(stated[0], 0), max(stated[1], 0)
+    box = (top, left, min(stated[2], shape[0] - 1), min(stated[3], shape[1] - 1))
+    return (box if _area(box) else None), item, scale
+
+
+def _shrunk(box: Box, k: int) -> Box:
+    return (box[0] // k, box[1] // k, box[2] // k, box[3] // k)
 
 
 def _spacing(
-    ds: Any, region: Any, scale: int | None
-) -> tuple[tuple[float, float] | None, list[str]]:
+    ds: Any, region: Any, scale: int | None, notes: list[str]
+) -> tuple[float, float] | None:
     if region is not None:
         units = (region.get("PhysicalUnitsXDirection"), region.get("PhysicalUnitsYDirection"))
         steps = [abs(float(region.get(f"PhysicalDelta{axis}") or 0)) for axis in "YX"]
         if units == (_CENTIMETRES, _CENTIMETRES) and all(0 < v < np.inf for v in steps):
             if scale is None:
-                return None, []
-            return (10 * steps[0] * scale, 10 * steps[1] * scale), [
-                "Pixel size: from the ultrasound region (cm per pixel)."
-            ]
+                return None
+            notes.append("Pixel size: from the ultrasound region (cm per pixel).")
+            return 10 * steps[0] * scale, 10 * steps[1] * scale
     values = _numbers(ds, "PixelSpacing")
     if len(values) == 2 and all(0 < v < np.inf for v in values):
-        return (values[0], values[1]), ["Pixel size: PixelSpacing."]
-    return None, ["Pixel size: the file does not say."]
+        notes.append("Pixel size: PixelSpacing.")
+        return values[0], values[1]
+    notes.append("Pixel size: the file does not say.")
+    return None

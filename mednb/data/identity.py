@@ -42,8 +42,13 @@ _GREY_LEVELS = 16
 
 
 def blacken(
-    frames: NDArray[np.uint8], box: Box | None, moving: Mask | None, *, lossy: bool
-) -> tuple[list[str], list[str], bool]:
+    frames: NDArray[np.uint8],
+    box: Box | None,
+    moving: Mask | None,
+    notes: list[str],
+    *,
+    lossy: bool,
+) -> tuple[list[str], bool]:
     """Black out, in place, what lies outside the stated region and outside the sector.
 
     Parameters
@@ -54,13 +59,13 @@ def blacken(
         The region that the file states, or None.
     moving
         ``(H, W)`` from :func:`sector`, or None.
+    notes
+        Gets what was done.
     lossy
         A codec makes still text flicker.
 
     Returns
     -------
-    notes : list of str
-        What was done.
     doubts : list of str
         Why a name may still be seen; never empty.
     changed : bool
@@ -75,16 +80,12 @@ def blacken(
         keep &= moving
         used.append("the sector that moves")
     if not used:
-        return [], ["nothing moves and no region is stated, so no pixel was changed"], False
-    doubts, notes = [], []
-    if moving is None:
-        doubts.append("text within the region cannot be told from tissue: nothing moves")
-    else:
+        return ["nothing moves and no region is stated, so no pixel was changed"], False
+    doubts = ["text within the region cannot be told from tissue: nothing moves"]
+    if moving is not None:
+        doubts = ["text that is faint, moves or stands in a few frames cannot be told from tissue"]
         if cut := _scene_cuts(frames):
-            doubts.append(f"the scene changes at frame {', '.join(map(str, cut[:5]))}")
-        doubts.append(
-            "text that is faint, moves or stands in a few frames cannot be told from tissue"
-        )
+            doubts.insert(0, f"the scene changes at frame {', '.join(map(str, cut[:5]))}")
         letters, text = _letters(frames, keep, lossy=lossy)
         if text.any():
             keep &= ~text
@@ -98,7 +99,7 @@ def blacken(
         f"Blacked out: {1 - keep.mean():.0%} of the pixels, those outside {' and '.join(used)}. A "
         f"person has to look at the result."
     )
-    return notes, doubts, True
+    return doubts, True
 
 
 def sector(frames: NDArray[np.uint8], *, lossy: bool = False) -> Mask | None:
@@ -167,13 +168,13 @@ def to_grey(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return grey
 
 
-def grey_if_equal(frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], list[str]]:
+def grey_if_equal(frames: NDArray[np.uint8], notes: list[str]) -> NDArray[np.uint8]:
     """Return ``(T, H, W, 1)`` where no pixel's channels differ by more than 16 levels.
 
-    Else the same frames; and what was done, when anything was.
+    Else the same frames; ``notes`` get what was done, when anything was.
     """
     if frames.shape[-1] == 1:
-        return frames, []
+        return frames
     import cv2
 
     worst = 0
@@ -181,10 +182,9 @@ def grey_if_equal(frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], list[st
         r, g, b = cv2.split(frame)
         worst = max(worst, *(int(cv2.absdiff(x, y).max()) for x, y in ((r, g), (g, b), (b, r))))
     if worst > _GREY_LEVELS:
-        return frames, []
-    return to_grey(frames)[..., None], [
-        f"Colour: the channels agree within {worst} levels, so one grey channel is kept."
-    ]
+        return frames
+    notes.append(f"Colour: the channels agree within {worst} levels, so one grey channel is kept.")
+    return to_grey(frames)[..., None]
 
 
 def _u8(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:

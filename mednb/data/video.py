@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mednb.data.identity import AS_STORED, blacken, grey_if_equal, sector
-from mednb.data.store import MOST_BYTES, check_size, door, plain
-from mednb.errors import DataError
+from mednb.data.store import MOST_BYTES, check_size, door, wrong
 from mednb.runtime import quiet_stderr
 from mednb.types import Clip
 
@@ -29,11 +28,9 @@ _RATES = (1.0, 999.0)
 #: What the first bytes of a file say it is. Looking spares FFmpeg the formats that name other
 #: files to open (playlists), and a still picture does not pass for a video.
 _MAGIC = {
-    b"\x00\x00\x01\xba": "MPEG",
-    b"\x00\x00\x01\xb3": "MPEG",
-    b"\x1a\x45\xdf\xa3": "Matroska",
-    b"GIF87a": "GIF",
-    b"GIF89a": "GIF",
+    "MPEG": (b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3"),
+    "Matroska": (b"\x1a\x45\xdf\xa3",),
+    "GIF": (b"GIF87a", b"GIF89a"),
 }
 #: The same for files of the MP4 and QuickTime family, which say it at byte 4.
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
@@ -95,7 +92,7 @@ def read_video(
     """
     for name, value in (("step", step), ("max_frames", max_frames)):
         if value is not None and (not isinstance(value, int) or value < 1):
-            raise DataError(f"Expected {name}: a whole number, at least 1. Received: {value!r}.")
+            raise wrong(f"{name} as a whole number, at least 1", repr(value))
     # Absolute, for FFmpeg takes a relative "http:x" or "concat:x" for an address.
     path = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would follow what a test checks
     with door(path, "a video file"):
@@ -103,20 +100,20 @@ def read_video(
         told = _Told(cut=kind == "AVI" and _is_short(path))
         with quiet_stderr():
             source = _gif(path, told) if kind == "GIF" else _ffmpeg(path, told)
-            frames, decoded, stopped = _collect(source, path, step, max_frames)
-        notes = [] if stopped else _counted(path, decoded, told)
-        seconds, said = _frame_time(kind, len(frames), told, step)
-        notes += [*said, "Pixel size: a video file cannot say."]
+            frames, decoded, stopped = _collect(source, path.name, step, max_frames)
+        notes = [] if stopped else [_counted(path.name, decoded, told)]
+        seconds = _frame_time(kind, len(frames), told, step, notes)
+        notes.append("Pixel size: a video file cannot say.")
         verdict: bool | None = False
         if deidentify:
             moving = sector(frames, lossy=True) if len(frames) > 1 else None
-            said, doubts, changed = blacken(frames, None, moving, lossy=True)
+            doubts, changed = blacken(frames, None, moving, notes, lossy=True)
             verdict = None if changed and len(doubts) == 1 else False
-            notes += [*said, f"Identity: {'; '.join(doubts)}."]
+            notes.append(f"Identity: {'; '.join(doubts)}.")
         else:
             notes += AS_STORED
-        frames, said = grey_if_equal(frames)
-        return Clip(frames, seconds_per_frame=seconds, notes=(*notes, *said), deidentified=verdict)
+        frames = grey_if_equal(frames, notes)
+        return Clip(frames, seconds, notes=tuple(notes), deidentified=verdict)
 
 
 def _kind(path: Path) -> str:
@@ -125,18 +122,16 @@ def _kind(path: Path) -> str:
         head = file.read(512)
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return "AVI"
-    if head[4:8] in _BOXES:
+    if head.startswith(_BOXES, 4):
         return "MP4"
-    for magic, name in _MAGIC.items():
+    for name, magic in _MAGIC.items():
         if head.startswith(magic):
             return name
     if len(head) > 188 and head[0] == head[188] == 0x47:
         return "MPEG"
-    hint = " It is DICOM: use read_dicom." if head[128:132] == b"DICM" else ""
-    raise DataError(
-        f"Expected a video: mp4, mov, avi, mpeg, mkv, webm or gif, told by its first bytes. "
-        f"Received: {plain(path.name)}, {'an empty file' if not head else 'something else'}.{hint}"
-    )
+    hint = "It is DICOM: use read_dicom." if head[128:132] == b"DICM" else ""
+    expected = "a video: mp4, mov, avi, mpeg, mkv, webm or gif, told by its first bytes"
+    raise wrong(expected, f"{path.name}, {'something else' if head else 'an empty file'}", hint)
 
 
 def _is_short(path: Path) -> bool:
@@ -153,15 +148,11 @@ def _ffmpeg(path: Path, told: _Told) -> Iterator[NDArray[np.uint8]]:
     # FFmpeg by name: OpenCV would otherwise try readers that take "a01.png" for a01, a02, ...
     # On the processor: every machine then decodes the same pixels.
     options = [cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_NONE]
-    capture: Any = None
+    capture: Any = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, options)
     try:
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, options)
         if not capture.isOpened():
-            raise DataError(
-                f"Expected a whole video. Received: {path.name}, whose start is that of a video "
-                f"but which FFmpeg cannot open: cut off, corrupt, or without pictures. Copy it "
-                f"again from where it came."
-            )
+            received = f"{path.name}, cut off, corrupt, or without pictures: FFmpeg cannot open it"
+            raise wrong("a whole video", received, "Copy it again from where it came.")
         told.rate = float(capture.get(cv2.CAP_PROP_FPS))
         claimed = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         told.claimed = int(claimed) if 0 < claimed < 2**31 else 0
@@ -170,116 +161,89 @@ def _ffmpeg(path: Path, told: _Told) -> Iterator[NDArray[np.uint8]]:
             if not found:
                 break
             yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-    except cv2.error:
-        raise DataError(
-            f"Expected a whole video. Received: {plain(path.name)}, which OpenCV cannot decode."
-        ) from None
     finally:
-        if capture is not None:
-            capture.release()
+        capture.release()
 
 
 def _gif(path: Path, told: _Told) -> Iterator[NDArray[np.uint8]]:
     """Yield ``(H, W, 3)`` RGB frames; OpenCV would drop their durations."""
     from PIL import Image, ImageSequence
 
+    told.cut = not path.read_bytes().endswith(b";")
     durations: list[float] = []
-    # What Pillow raises on broken files, its bomb error included.
-    broken = (OSError, SyntaxError, ValueError, LookupError, Image.DecompressionBombError)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the size is checked here
+    with warnings.catch_warnings(action="ignore"), Image.open(path, formats=["GIF"]) as image:
+        check_size((image.height, image.width), 3, name=path.name)  # not by Pillow's warning
         try:
-            with Image.open(path, formats=["GIF"]) as image:
-                check_size((image.height, image.width), 3, name=path.name)
-                for frame in ImageSequence.Iterator(image):
-                    pixels = np.array(frame.convert("RGB"), dtype=np.uint8)
-                    durations.append(float(frame.info.get("duration", 0)))
-                    steps = [d for d in durations[:-1] if d > 0]
-                    told.rate = 1000 / float(np.mean(steps)) if steps else 0.0
-                    yield pixels
-        except DataError:
-            raise
-        except broken:
+            for frame in ImageSequence.Iterator(image):
+                pixels = np.array(frame.convert("RGB"), dtype=np.uint8)
+                durations.append(float(frame.info.get("duration", 0)))
+                steps = [d for d in durations[:-1] if d > 0]
+                told.rate = 1000 / float(np.mean(steps)) if steps else 0.0
+                yield pixels
+        except Exception:  # whatever Pillow raises where a file breaks
             if not durations:
-                raise DataError(
-                    f"Expected a whole GIF. Received: {plain(path.name)}, cut off or corrupt "
-                    f"before the end of its first frame."
-                ) from None
+                raise
             told.cut = True
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        told.cut |= file.read() != b";"
 
 
 def _collect(
-    source: Iterator[NDArray[np.uint8]], path: Path, step: int, max_frames: int | None
+    source: Iterator[NDArray[np.uint8]], name: str, step: int, max_frames: int | None
 ) -> tuple[NDArray[np.uint8], int, bool]:
     """Return every ``step``-th frame, how many were decoded, whether ``max_frames`` ended it."""
     taken: list[Any] = []
     decoded, size = 0, 0
     with closing(source):  # type: ignore[type-var]
-        for frame in source:
-            decoded += 1
+        for decoded, frame in enumerate(source, start=1):
             if (decoded - 1) % step:
                 continue
             if taken and frame.shape != taken[0].shape:
-                raise DataError(
-                    f"Expected frames of one size in {path.name}. Received: {taken[0].shape[:2]}, "
-                    f"then {frame.shape[:2]} from frame {decoded - 1}. Cut the file there."
-                )
+                expected = f"frames of one size in {name}, {taken[0].shape[:2]}"
+                received = f"{frame.shape[:2]} from frame {decoded - 1}"
+                raise wrong(expected, received, "Cut the file there.")
             size += frame.nbytes
             if size > MOST_BYTES:
-                raise DataError(
-                    f"Expected at most {MOST_BYTES / 2**30:g} GiB of decoded frames. Received: "
-                    f"{path.name}, which has more than {len(taken)} of {frame.shape}. {_MEND}"
+                mend = (
+                    "Read fewer: step=2 takes every second one, max_frames=100 the first hundred."
                 )
+                raise wrong("at most 2 GiB of decoded frames", f"{name}, which has more", mend)
             taken.append(frame)
             if len(taken) == max_frames:
-                return _stack(taken), decoded, True
+                break
     if not taken:
-        raise DataError(
-            f"Expected at least one frame in {path.name}. Received: none could be decoded. The "
-            f"file is empty, cut off, or in a codec that OpenCV's FFmpeg lacks."
-        )
-    return _stack(taken), decoded, False
-
-
-def _stack(taken: list[Any]) -> NDArray[np.uint8]:
-    """Return frames as one array, giving each back as it is copied."""
-    first = taken[0]
-    out = np.empty((len(taken), *first.shape), np.uint8)
+        mend = "The file is empty, cut off, or in a codec that OpenCV's FFmpeg lacks."
+        raise wrong(f"at least one frame in {name}", "none that could be decoded", mend)
+    out = np.empty((len(taken), *taken[0].shape), np.uint8)
     for i, frame in enumerate(taken):
-        out[i], taken[i] = frame, None
-    return out
+        out[i], taken[i] = frame, None  # each is given back as it is copied
+    return out, decoded, len(out) == max_frames
 
 
-def _counted(path: Path, decoded: int, told: _Told) -> list[str]:
+def _counted(name: str, decoded: int, told: _Told) -> str:
     """Return what counting the frames showed, or refuse the single frame of a file cut off."""
-    if decoded < told.claimed or told.cut:
-        if decoded < 2:
-            raise DataError(
-                f"Expected a whole video. Received: {path.name}, which ends or breaks after one "
-                f"frame; its header claims {told.claimed or 'more'}. Copy it again."
-            )
-        said = f"; the header claims {told.claimed}" if told.claimed else ""
-        return [
-            f"INCOMPLETE: {decoded} frames could be decoded{said}. The file is cut off or corrupt, "
-            f"or its header is wrong."
-        ]
     claims = f"; the header claims {told.claimed}" if decoded != told.claimed > 0 else ""
-    return [f"Frames: {decoded}, counted by decoding{claims}."]
+    if decoded >= told.claimed and not told.cut:
+        return f"Frames: {decoded}, counted by decoding{claims}."
+    if decoded < 2:
+        received = f"{name}, which ends or breaks after one frame{claims}"
+        raise wrong("a whole video", received, "Copy it again.")
+    return (
+        f"INCOMPLETE: {decoded} frames could be decoded{claims}. The file is cut off or corrupt, "
+        f"or its header is wrong."
+    )
 
 
-def _frame_time(kind: str, n: int, told: _Told, step: int) -> tuple[float | None, list[str]]:
-    """Return seconds between the frames taken, and where that comes from."""
-    each = f", every frame {step} times that: step={step}" if step > 1 else ""
+def _frame_time(kind: str, n: int, told: _Told, step: int, notes: list[str]) -> float | None:
+    """Return seconds between the frames taken; ``notes`` get where that comes from."""
     if n == 1:
-        return None, []
+        return None
     if not _RATES[0] <= told.rate <= _RATES[1]:
         said = f"says {told.rate:g} frames per second, which no scanner has" if told.rate else ""
-        return None, [f"Frame time: unknown; the file {said or 'does not say'}."]
+        notes.append(f"Frame time: unknown; the file {said or 'does not say'}.")
+        return None
+    each = f", every frame {step} times that: step={step}" if step > 1 else ""
     why = "mean of the GIF's durations" if kind == "GIF" else f"{kind} header, {told.rate:g} per s"
-    return step / told.rate, [
+    notes.append(
         f"Frame time: {1000 / told.rate:g} ms ({why}; the word of whoever wrote the file, not of "
         f"the scanner){each}."
-    ]
+    )
+    return step / told.rate

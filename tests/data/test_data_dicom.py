@@ -1,4 +1,3 @@
-import io
 import traceback
 import tracemalloc
 import warnings
@@ -10,26 +9,21 @@ import cv2
 import numpy as np
 import pydicom
 import pytest
+from conftest import dicom, jpeg, region  # type: ignore[import-not-found]
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import apply_windowing, pixel_array
 from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLSLossless,
     RLELossless,
-    UltrasoundMultiFrameImageStorage,
-    generate_uid,
 )
 
-from mednb.data import dicom as reader
 from mednb.data import example, identity, read_dicom
 from mednb.errors import DataError, UnknownNameError
 
-NAME = "TESTPERSON^ALBERTA"
 T, H, W = 9, 120, 160
 #: The box the tissue of a made clip moves in.
 TISSUE = (20, 30, 109, 129)  # top, left, bottom, right
@@ -52,52 +46,13 @@ def burn(frames: np.ndarray, text: str = "ALBERTA TESTPERSON 01-02-1903") -> np.
     return out
 
 
-def region(
-    box: tuple[int, ...] = TISSUE, *, units: int = 3, delta: float = 0.05, **other: Any
-) -> Dataset:
-    item = Dataset()
-    item.RegionSpatialFormat, item.RegionDataType = 1, 1
-    item.RegionLocationMinY0, item.RegionLocationMinX0 = box[:2]
-    item.RegionLocationMaxY1, item.RegionLocationMaxX1 = box[2:]
-    item.PhysicalUnitsXDirection = item.PhysicalUnitsYDirection = units
-    item.PhysicalDeltaX, item.PhysicalDeltaY = delta * 2, delta
-    for name, value in other.items():
-        setattr(item, name, value)
-    return item
-
-
-def write(path: Path, pixels: np.ndarray, **elements: Any) -> Path:
-    """Write ``(T, H, W)`` or ``(T, H, W, 3)`` as an uncompressed DICOM file."""
-    ds = Dataset()
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.file_meta.MediaStorageSOPClassUID = UltrasoundMultiFrameImageStorage
-    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID = generate_uid(
-        entropy_srcs=["mednb"]
-    )
-    ds.SOPClassUID = UltrasoundMultiFrameImageStorage
-    ds.Modality, ds.PatientName, ds.PatientID = "US", NAME, "ID-ALBERTA"
-    ds.PatientBirthDate = "19030201"
-    ds.Rows, ds.Columns = pixels.shape[1:3]
-    colour = pixels.ndim == 4
-    ds.SamplesPerPixel = 3 if colour else 1
-    ds.PhotometricInterpretation = "RGB" if colour else "MONOCHROME2"
-    if colour:
-        ds.PlanarConfiguration = 0
-    ds.NumberOfFrames = len(pixels)
-    bits = 8 * pixels.dtype.itemsize
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit = bits, bits, bits - 1
-    ds.PixelRepresentation = int(pixels.dtype.kind == "i")
-    ds.PixelData = pixels.tobytes()
-    block = ds.private_block(0x0019, "Made up", create=True)
-    block.add_new(0x01, "LO", f"seen by {NAME}")
-    for name, value in elements.items():
-        setattr(ds, name, value)
-    pydicom.dcmwrite(path, ds, enforce_file_format=True)
-    return path
-
-
 class TestExamples:
+    def test_names(self):
+        with pytest.raises(UnknownNameError, match="Did you mean 'echo'"):
+            example("ecco")
+        with pytest.raises(DataError, match=r"with pixels.*12-lead ECG"):
+            read_dicom(example("ecg"))
+
     @pytest.mark.parametrize(
         ("name", "shape", "seconds", "mm"),
         [
@@ -116,13 +71,6 @@ class TestExamples:
         assert clip.seconds_per_frame == (None if seconds is None else pytest.approx(seconds))
         assert clip.spacing_mm == (None if mm is None else pytest.approx((mm, mm), rel=1e-4))
         assert clip.frames.max() > 150
-
-    def test_a_name_that_does_not_exist(self):
-        with pytest.raises(UnknownNameError, match="Did you mean 'echo'"):
-            example("ecco")
-
-    def test_every_name_is_a_file(self):
-        assert all(example(name).is_file() for name in reader.EXAMPLES)
 
     def test_the_echo_loses_its_text_and_keeps_its_heart(self):
         raw = read_dicom(example("echo"), deidentify=False).frames.max(axis=-1)
@@ -154,30 +102,10 @@ class TestExamples:
 
 
 class TestDeidentification:
-    @pytest.mark.parametrize("stated", [True, False], ids=["region", "no region"])
-    @pytest.mark.parametrize("colour", [False, True], ids=["grey", "rgb"])
-    def test_no_trace_of_a_name(self, tmp_path, rng, stated, colour):
-        frames = tissue(rng)
-        burned = burn(frames)
-        pixels = np.repeat(burned[..., None], 3, axis=-1) if colour else burned
-        elements = {"SequenceOfUltrasoundRegions": [region()]} if stated else {}
-        path = write(tmp_path / f"{NAME}.dcm", pixels, FrameTime="40", **elements)
-        assert b"ALBERTA" in path.read_bytes()
-        assert (burned != frames).sum() > 500  # the text is there to begin with
-        clip = read_dicom(path)
-        letters = burned[0] != frames[0]
-        assert clip.frames[:, letters].max() == 0
-        kept = clip.frames[..., 0]
-        np.testing.assert_array_equal(kept[:, 40:90, 50:110], frames[:, 40:90, 50:110])
-        assert (kept > 0).sum() > 0.95 * (frames > 0).sum()
-        everything = repr(vars(clip)) + repr(clip)
-        for trace in ("ALBERTA", "TESTPERSON", "1903", "alberta"):
-            assert trace not in everything
-
     def test_text_within_the_stated_region_goes_with_the_sector(self, tmp_path, rng):
         whole = (0, 0, H - 1, W - 1)
         frames = burn(tissue(rng))
-        path = write(tmp_path / "a.dcm", frames, SequenceOfUltrasoundRegions=[region(whole)])
+        path = dicom(tmp_path / "a.dcm", frames, SequenceOfUltrasoundRegions=[region(whole)])
         clip = read_dicom(path)
         assert clip.frames[:, :15].max() == 0
         assert clip.frames[:, 112:].max() == 0
@@ -185,30 +113,13 @@ class TestDeidentification:
     def test_text_over_tissue_is_at_least_reported(self, tmp_path, rng):
         frames = tissue(rng)
         frames[:, 60:64, 70:90] = 255
-        clip = read_dicom(write(tmp_path / "a.dcm", frames))
+        clip = read_dicom(dicom(tmp_path / "a.dcm", frames))
         (said,) = [note for note in clip.notes if "bright pixel(s)" in note]
         assert 60 <= int(said.split()[0]) <= 100  # speckle can be bright nine times running
 
-    def test_a_clock_does_not_pass_for_the_sector(self, tmp_path, rng):
-        frames = tissue(rng)
-        frames[:, 2:10, 140:158] = rng.integers(0, 256, (T, 8, 18))
-        assert read_dicom(write(tmp_path / "a.dcm", frames)).frames[:, :12].max() == 0
-
-    def test_on_demand_the_pixels_stay(self, tmp_path, rng):
-        frames = burn(tissue(rng))
-        clip = read_dicom(write(tmp_path / "a.dcm", frames), deidentify=False)
-        np.testing.assert_array_equal(clip.frames[..., 0], frames)
-        assert any("NOT de-identified" in note for note in clip.notes)
-
-    def test_a_still_without_region_says_what_cannot_be_promised(self, tmp_path, rng):
-        frames = burn(tissue(rng, 1))
-        clip = read_dicom(write(tmp_path / "a.dcm", frames))
-        np.testing.assert_array_equal(clip.frames[..., 0], frames)
-        assert "no pixel was changed" in repr(clip)
-
     def test_a_still_with_region_keeps_only_that(self, tmp_path, rng):
         frames = burn(tissue(rng, 1))
-        path = write(tmp_path / "a.dcm", frames, SequenceOfUltrasoundRegions=[region()])
+        path = dicom(tmp_path / "a.dcm", frames, SequenceOfUltrasoundRegions=[region(TISSUE)])
         clip = read_dicom(path)
         inside = np.zeros((H, W), bool)
         inside[20:110, 30:130] = True
@@ -216,17 +127,9 @@ class TestDeidentification:
         np.testing.assert_array_equal(clip.frames[:, inside, 0], frames[:, inside])
         assert "text within the region cannot be told" in repr(clip)
 
-    def test_a_clip_in_which_nothing_moves(self, tmp_path, rng):
-        frames = np.repeat(tissue(rng, 1), 4, axis=0)
-        clip = read_dicom(write(tmp_path / "a.dcm", frames))
-        np.testing.assert_array_equal(clip.frames[..., 0], frames)
-        assert "no pixel was changed" in repr(clip)
-
     def test_warnings_of_the_decoder_are_counted_not_quoted(self, tmp_path, rng):
-        path = write(tmp_path / "a.dcm", tissue(rng))
-        ds = pydicom.dcmread(path)
-        ds.PixelData += b"\0" * 64  # pydicom warns about padding
-        pydicom.dcmwrite(path, ds)
+        frames = tissue(rng)
+        path = dicom(tmp_path / "a.dcm", frames, PixelData=frames.tobytes() + bytes(64))  # padding
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             clip = read_dicom(path)
@@ -249,35 +152,42 @@ class TestFrameTime:
         ],
     )
     def test_order_of_trust(self, tmp_path, rng, elements, seconds):
-        clip = read_dicom(write(tmp_path / "a.dcm", tissue(rng), **elements))
+        clip = read_dicom(dicom(tmp_path / "a.dcm", tissue(rng), **elements))
         assert clip.seconds_per_frame == (None if seconds is None else pytest.approx(seconds))
         assert sum(note.startswith("Frame time") for note in clip.notes) == 1
-
-    def test_a_still_has_none(self, tmp_path, rng):
-        path = write(tmp_path / "a.dcm", tissue(rng, 1), FrameTime="40")
-        assert read_dicom(path).seconds_per_frame is None
+        still = dicom(tmp_path / "b.dcm", tissue(rng, 1), **elements)
+        assert read_dicom(still).seconds_per_frame is None
 
 
 class TestPixelSize:
     @pytest.mark.parametrize(
         ("items", "spacing"),
         [
-            ([region()], (0.5, 1.0)),
-            ([region(units=4)], (0.7, 0.9)),  # seconds are no length
-            ([region(units=3, delta=0.0)], (0.7, 0.9)),
-            ([region(RegionSpatialFormat=3)], (0.7, 0.9)),  # a spectrum
-            ([region(RegionDataType=2)], (0.7, 0.9)),  # colour flow
-            ([region(RegionSpatialFormat=2, delta=9.0), region()], (0.5, 1.0)),
-            ([region((20, 30, 25, 35), delta=9.0), region()], (0.5, 1.0)),  # the larger one
+            ([region(TISSUE)], (0.5, 1.0)),
+            (
+                [region(TISSUE, PhysicalUnitsXDirection=4, PhysicalUnitsYDirection=4)],
+                (0.7, 0.9),
+            ),  # seconds are no length
+            ([region(TISSUE, PhysicalDeltaX=0.0, PhysicalDeltaY=0.0)], (0.7, 0.9)),
+            ([region(TISSUE, RegionSpatialFormat=3)], (0.7, 0.9)),  # a spectrum
+            ([region(TISSUE, RegionDataType=2)], (0.7, 0.9)),  # colour flow
+            (
+                [region(TISSUE, RegionSpatialFormat=2, PhysicalDeltaX=9.0), region(TISSUE)],
+                (0.5, 1.0),
+            ),
+            (
+                [region((20, 30, 25, 35), PhysicalDeltaX=9.0), region(TISSUE)],
+                (0.5, 1.0),
+            ),  # the larger one
             ([], (0.7, 0.9)),
-            ([region(delta=float("nan"))], (0.7, 0.9)),
-            ([region(PhysicalDeltaX=float("nan"))], (0.7, 0.9)),
-            ([region(PhysicalDeltaX=float("inf"))], (0.7, 0.9)),
-            ([region(PhysicalUnitsXDirection=4)], (0.7, 0.9)),  # both have to be lengths
+            ([region(TISSUE, PhysicalDeltaY=float("nan"))], (0.7, 0.9)),
+            ([region(TISSUE, PhysicalDeltaX=float("nan"))], (0.7, 0.9)),
+            ([region(TISSUE, PhysicalDeltaX=float("inf"))], (0.7, 0.9)),
+            ([region(TISSUE, PhysicalUnitsXDirection=4)], (0.7, 0.9)),  # both have to be lengths
         ],
     )
     def test_source(self, tmp_path, rng, items, spacing):
-        path = write(
+        path = dicom(
             tmp_path / "a.dcm", tissue(rng), PixelSpacing=["0.7", "0.9"],
             SequenceOfUltrasoundRegions=items,
         )  # fmt: skip
@@ -287,14 +197,14 @@ class TestPixelSize:
     def test_an_image_that_was_shrunk_afterwards(self, tmp_path, rng, k):
         large = tuple(v * k for v in TISSUE)
         items = [region(large)]
-        path = write(tmp_path / "a.dcm", tissue(rng), SequenceOfUltrasoundRegions=items)
+        path = dicom(tmp_path / "a.dcm", tissue(rng), SequenceOfUltrasoundRegions=items)
         clip = read_dicom(path)
         assert clip.spacing_mm == pytest.approx((0.5 * k, 1.0 * k))
         assert clip.frames.any()
 
     def test_an_image_that_was_cropped_afterwards(self, tmp_path, rng):
         items = [region((20, 30, H + 50, W + 70))]
-        path = write(tmp_path / "a.dcm", tissue(rng, 1), SequenceOfUltrasoundRegions=items)
+        path = dicom(tmp_path / "a.dcm", tissue(rng, 1), SequenceOfUltrasoundRegions=items)
         clip = read_dicom(path)
         assert clip.spacing_mm is None
         assert clip.frames[:, 20:, 30:].any()
@@ -305,16 +215,20 @@ class TestGreyLevels:
     def ct(self, path: Path, **elements: Any) -> tuple[Path, np.ndarray]:
         stored = np.linspace(0, 3000, 7 * 8).astype(np.int16).reshape(1, 7, 8)
         elements = {"RescaleSlope": "1", "RescaleIntercept": "-1024"} | elements
-        write(path, stored, Modality="CT", SOPClassUID=CTImageStorage, **elements)
+        dicom(path, stored, Modality="CT", SOPClassUID=CTImageStorage, **elements)
         return path, stored[0] - 1024.0
 
-    @pytest.mark.parametrize("window", [None, ("40", "400"), ("-600", "1500")])
+    @pytest.mark.parametrize(
+        "window", [None, ("40", "400"), ("-600", "1500"), (["0", "9"], ["100", "9"])]
+    )
     def test_ct_against_pydicom(self, tmp_path, window):
         names = ("WindowCenter", "WindowWidth")
         elements = dict(zip(names, window, strict=True)) if window else {}
         path, hu = self.ct(tmp_path / "a.dcm", **elements)
         ds = pydicom.dcmread(path)
-        ds.WindowCenter, ds.WindowWidth = window or ("40", "400")
+        ds.WindowCenter, ds.WindowWidth = (
+            (v[0] if isinstance(v, list) else v for v in window) if window else ("40", "400")
+        )
         # pydicom maps to the range of the stored type, rescaled: here 16 bits with a sign.
         oracle = (apply_windowing(hu, ds) + 32768 + 1024) / 65535 * 255
         clip = read_dicom(path)
@@ -323,26 +237,20 @@ class TestGreyLevels:
         assert ("none" in said) == (window is None)
         assert "HU" in said
 
-    def test_several_windows_the_first_counts(self, tmp_path):
-        path, _ = self.ct(tmp_path / "a.dcm", WindowCenter=["0", "9"], WindowWidth=["100", "9"])
-        assert any("centre 0 HU, width 100 HU" in note for note in read_dicom(path).notes)
-
     def test_mr_without_a_window_uses_percentiles(self, tmp_path, rng):
         stored = rng.integers(0, 5000, (1, 60, 70), dtype=np.uint16)
-        path = write(tmp_path / "a.dcm", stored, Modality="MR")
+        path = dicom(tmp_path / "a.dcm", stored, Modality="MR")
         clip = read_dicom(path)
         low, high = np.percentile(stored, [1, 99])
         expected = np.clip((stored[0] - low) / (high - low), 0, 1) * 255
         np.testing.assert_allclose(clip.frames[0, ..., 0], expected, atol=0.51)
         assert any("99th percentile" in note for note in clip.notes)
-
-    def test_a_constant_image(self, tmp_path):
-        path = write(tmp_path / "a.dcm", np.full((1, 7, 8), 9, np.uint16), Modality="MR")
-        assert read_dicom(path).frames.shape == (1, 7, 8, 1)
+        constant = dicom(tmp_path / "b.dcm", np.full((1, 7, 8), 9, np.uint16), Modality="MR")
+        assert read_dicom(constant).frames.shape == (1, 7, 8, 1)
 
     def test_white_is_low(self, tmp_path):
         stored = np.arange(56, dtype=np.uint8).reshape(1, 7, 8)
-        path = write(
+        path = dicom(
             tmp_path / "a.dcm", stored, Modality="CR", PhotometricInterpretation="MONOCHROME1"
         )
         np.testing.assert_array_equal(read_dicom(path).frames[..., 0], 255 - stored)
@@ -350,7 +258,7 @@ class TestGreyLevels:
     def test_colour_stays_where_there_is_colour(self, tmp_path, rng):
         pixels = np.repeat(tissue(rng, 1)[..., None], 3, axis=-1)
         pixels[0, 60, 80] = (200, 10, 10)
-        clip = read_dicom(write(tmp_path / "a.dcm", pixels))
+        clip = read_dicom(dicom(tmp_path / "a.dcm", pixels))
         np.testing.assert_array_equal(clip.frames, pixels)
 
 
@@ -364,43 +272,27 @@ class TestCompressionAndColour:
         steps = np.arange(T)[:, None, None, None]
         return np.clip(np.stack(wave, axis=-1) + 3 * steps, 0, 255).astype(np.uint8)
 
-    def packed(self, path, pixels, syntax, encoded, **elements):
-        write(path, pixels, **elements)
-        ds = pydicom.dcmread(path)
-        ds.file_meta.TransferSyntaxUID = syntax
-        ds.PixelData = pydicom.encaps.encapsulate(encoded)
-        ds["PixelData"].VR = "OB"
-        pydicom.dcmwrite(path, ds)
-        return path
-
     def test_rle(self, tmp_path, rgb):
-        path = write(tmp_path / "a.dcm", rgb)
-        ds = pydicom.dcmread(path)
-        ds.compress(RLELossless)
-        pydicom.dcmwrite(path, ds)
-        clip = read_dicom(path, deidentify=False)
-        np.testing.assert_array_equal(clip.frames, rgb)
+        path = dicom(tmp_path / "a.dcm", rgb, RLELossless)
+        np.testing.assert_array_equal(read_dicom(path, deidentify=False).frames, rgb)
 
     @pytest.mark.parametrize("colour", ["YBR_FULL_422", "YBR_FULL"])
     def test_jpeg_baseline(self, tmp_path, rgb, colour):
-        encoded = []
-        for frame in rgb:
-            file = io.BytesIO()
-            subsampling = "4:2:2" if colour.endswith("422") else "4:4:4"
-            Image.fromarray(frame).save(file, "JPEG", quality=95, subsampling=subsampling)
-            encoded.append(file.getvalue())
-        path = self.packed(
-            tmp_path / "a.dcm", rgb, JPEGBaseline8Bit, encoded, PhotometricInterpretation=colour
-        )
+        how = {"quality": 95, "subsampling": "4:2:2" if colour.endswith("422") else "4:4:4"}
+        encoded = [jpeg(frame, **how) for frame in rgb]
+        about = {"PhotometricInterpretation": colour}
+        path = dicom(tmp_path / "a.dcm", rgb, JPEGBaseline8Bit, encoded, **about)
         clip = read_dicom(path, deidentify=False)
-        oracle = np.stack([np.asarray(Image.open(io.BytesIO(e)).convert("RGB")) for e in encoded])
+        oracle = np.stack(
+            [cv2.imdecode(np.frombuffer(e, np.uint8), cv2.IMREAD_COLOR_RGB) for e in encoded]
+        )
         assert np.abs(clip.frames.astype(int) - oracle).max() <= 2
         assert np.abs(clip.frames.astype(int) - rgb).mean() < 3
         np.testing.assert_array_equal(clip.frames, pixel_array(path))
 
     def test_ybr_uncompressed(self, tmp_path, rgb):
         ybr = np.stack([np.asarray(Image.fromarray(f).convert("YCbCr")) for f in rgb])
-        path = write(tmp_path / "a.dcm", ybr, PhotometricInterpretation="YBR_FULL")
+        path = dicom(tmp_path / "a.dcm", ybr, PhotometricInterpretation="YBR_FULL")
         clip = read_dicom(path, deidentify=False)
         assert np.abs(clip.frames.astype(int) - rgb).max() <= 3
         assert np.abs(ybr.astype(int) - rgb).max() > 50  # unconverted, it is another picture
@@ -414,46 +306,48 @@ class TestCompressionAndColour:
             column = table[:, i] if bits == 8 else table[:, i].astype("<u2") * 257
             elements[f"{name}PaletteColorLookupTableDescriptor"] = [256, 0, bits]
             elements[f"{name}PaletteColorLookupTableData"] = column.tobytes()
-        path = write(tmp_path / "a.dcm", index, **elements)
+        path = dicom(tmp_path / "a.dcm", index, **elements)
         clip = read_dicom(path, deidentify=False)
         np.testing.assert_array_equal(clip.frames, table[index])
 
     def test_sixteen_bits_of_colour(self, tmp_path, rgb):
-        path = write(tmp_path / "a.dcm", rgb.astype(np.uint16) * 256 + 9)
+        path = dicom(tmp_path / "a.dcm", rgb.astype(np.uint16) * 256 + 9)
         np.testing.assert_array_equal(read_dicom(path, deidentify=False).frames, rgb)
 
 
 class TestWrongFiles:
     @pytest.mark.parametrize("frames", [2**31 - 1, 40_000])
     def test_an_absurd_claim_is_refused_before_memory_is_asked_for(self, tmp_path, rng, frames):
-        pixels = tissue(rng)
-        path = write(tmp_path / "a.dcm", pixels)
-        ds = pydicom.dcmread(path)
-        ds.compress(RLELossless)
-        ds.NumberOfFrames, ds.Rows, ds.Columns = frames, 65535, 65535
-        pydicom.dcmwrite(path, ds)
+        claim = {"NumberOfFrames": frames, "Rows": 65535, "Columns": 65535}
+        path = dicom(tmp_path / "a.dcm", tissue(rng), RLELossless, **claim)
         tracemalloc.start()
         with pytest.raises(DataError, match="claims"):
             read_dicom(path)
         assert tracemalloc.get_traced_memory()[1] < 20e6
         tracemalloc.stop()
 
-    @pytest.mark.parametrize("frames", ["0", "-3"])
-    def test_no_frames(self, tmp_path, rng, frames):
-        path = write(tmp_path / "a.dcm", tissue(rng))
-        ds = pydicom.dcmread(path)
-        ds.NumberOfFrames = frames
-        pydicom.dcmwrite(path, ds)
-        with pytest.raises(DataError):
-            read_dicom(path)
+    @pytest.mark.parametrize(
+        ("wrong", "says"),
+        [
+            ({"NumberOfFrames": "0"}, "more"),
+            ({"NumberOfFrames": "-3"}, "claims"),
+            ({"Rows": None}, "whole DICOM"),
+        ],
+    )
+    def test_no_shape(self, tmp_path, rng, wrong, says):
+        with pytest.raises(DataError, match=says):
+            read_dicom(dicom(tmp_path / "a.dcm", tissue(rng), **wrong))
 
-    def test_any_damage_gives_a_clip_or_our_error(self, tmp_path, rng):
-        path = write(tmp_path / "a.dcm", tissue(rng, 2), SequenceOfUltrasoundRegions=[region()])
-        whole = path.read_bytes()
-        head = len(whole) - 2 * H * W
-        for _ in range(150):
+    @pytest.mark.parametrize("name", ["", "echo", "ct", "fetal", "doppler_jpeg2000", "mr_abdomen"])
+    def test_any_damage_gives_a_clip_or_our_error(self, tmp_path, rng, name):
+        path = tmp_path / "a.dcm"
+        if not name:
+            dicom(path, tissue(rng, 2), SequenceOfUltrasoundRegions=[region(TISSUE)])
+        whole = example(name).read_bytes() if name else path.read_bytes()
+        head = 4000 if name else len(whole) - 2 * H * W
+        for _ in range(12 if name else 150):
             content = bytearray(whole)
-            at = int(rng.integers(132, head))
+            at = int(rng.integers(132, min(len(whole) - 4, head)))
             content[at : at + 4] = rng.bytes(4)
             path.write_bytes(content)
             said = ""
@@ -465,7 +359,7 @@ class TestWrongFiles:
 
     def test_a_message_quotes_no_damaged_element(self, tmp_path, rng):
         """A wrong length lets one element swallow the next ones, the name among them."""
-        path = write(tmp_path / "a.dcm", tissue(rng, 1))
+        path = dicom(tmp_path / "a.dcm", tissue(rng, 1))
         content = bytearray(path.read_bytes())
         at = content.index(b"\x08\x00\x16\x00UI") + 6
         content[at : at + 2] = (len(content) - at - 2).to_bytes(2, "little")
@@ -474,9 +368,10 @@ class TestWrongFiles:
             read_dicom(path)
         assert "ALBERTA" not in str(caught.value)
 
-    def test_absent(self, tmp_path):
-        with pytest.raises(DataError, match="no file"):
-            read_dicom(tmp_path / "none.dcm")
+    @pytest.mark.parametrize("name", ["none.dcm", "x" * 300, "a\0b", "."])
+    def test_no_file(self, tmp_path, name):
+        with pytest.raises(DataError, match=r"no file|cannot be read"):
+            read_dicom(tmp_path / name)
 
     @pytest.mark.parametrize("content", [b"", b"GIF89a" * 100, b"\0" * 127])
     def test_not_dicom(self, tmp_path, content):
@@ -497,47 +392,18 @@ class TestWrongFiles:
         assert part == 0.98
         assert clip.frames.shape[0] == len(read_dicom(example(name)))
 
-    def test_without_pixels(self):
-        with pytest.raises(DataError, match=r"with pixels.*12-lead ECG"):
-            read_dicom(example("ecg"))
-
-    def test_without_rows(self, tmp_path, rng):
-        path = write(tmp_path / "a.dcm", tissue(rng))
-        ds = pydicom.dcmread(path)
-        del ds.Rows
-        pydicom.dcmwrite(path, ds)
-        with pytest.raises(DataError, match="whole DICOM"):
+    def test_a_missing_decoder_is_named(self, tmp_path, rng):
+        fragments = [b"\xff\xd8" * 8] * T
+        path = dicom(tmp_path / "a.dcm", tissue(rng), JPEGLSLossless, fragments)
+        lacking = not pydicom.pixels.get_decoder(JPEGLSLossless).is_available
+        says = "JPEG-LS Lossless.*pip install" if lacking else "cannot be decoded"
+        with pytest.raises(DataError, match=says):
             read_dicom(path)
-
-    def test_a_missing_decoder_is_named(self, tmp_path, rng, monkeypatch):
-        path = write(tmp_path / "a.dcm", tissue(rng))
-        ds = pydicom.dcmread(path)
-        ds.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8" * 8] * T)
-        ds["PixelData"].VR = "OB"
-        ds.file_meta.TransferSyntaxUID = JPEGLSLossless
-        pydicom.dcmwrite(path, ds)
-        with pytest.raises(DataError) as caught:
-            read_dicom(path)
-        if not pydicom.pixels.get_decoder(JPEGLSLossless).is_available:
-            assert "JPEG-LS Lossless" in str(caught.value)
-            assert "pip install" in str(caught.value)
-
-
-def compressed(path: Path, syntax: str, fragments: list[bytes], **elements: Any) -> Path:
-    ds = pydicom.dcmread(path)
-    ds.file_meta.TransferSyntaxUID = syntax
-    ds.PixelData = pydicom.encaps.encapsulate(fragments)
-    ds["PixelData"].VR = "OB"
-    for name, value in elements.items():
-        setattr(ds, name, value)
-    pydicom.dcmwrite(path, ds)
-    return path
 
 
 class TestAttacks:
     def deflated(self, path: Path, inner: bytes) -> Path:
-        write(path, np.zeros((1, 8, 8), np.uint8))
-        ds = pydicom.dcmread(path)
+        ds = pydicom.dcmread(dicom(path, np.zeros((1, 8, 8), np.uint8)))
         ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
         pydicom.dcmwrite(path, ds)
         if inner:
@@ -570,7 +436,7 @@ class TestAttacks:
     def test_memory_at_most_four_times_decoded(self, tmp_path, rng, dtype, colour, elements):
         shape = (40, 200, 200, 3) if colour else (40, 200, 200)
         pixels = rng.integers(0, 200, shape, dtype=dtype)
-        path = write(tmp_path / "a.dcm", pixels, **elements)
+        path = dicom(tmp_path / "a.dcm", pixels, **elements)
         read_dicom(path)  # imports come first
         tracemalloc.start()
         read_dicom(path)
@@ -584,7 +450,7 @@ class TestAttacks:
     )
     def test_a_scale_that_is_no_number(self, tmp_path, rng, name, value):
         elements = {"WindowCenter": "40", "WindowWidth": "400", "RescaleSlope": "1"}
-        path = write(tmp_path / "a.dcm", tissue(rng, 1).astype(np.uint16), **elements)
+        path = dicom(tmp_path / "a.dcm", tissue(rng, 1).astype(np.uint16), **elements)
         ds = pydicom.dcmread(path)
         ds[name] = pydicom.DataElement(name, "DS", value, validation_mode=0)
         pydicom.dcmwrite(path, ds)
@@ -593,30 +459,22 @@ class TestAttacks:
 
     @pytest.mark.parametrize("n", [T + 1, T - 1, 10 * T])
     def test_another_number_of_frames_than_there_are(self, tmp_path, rng, n):
-        path = write(tmp_path / "a.dcm", tissue(rng))
-        encoded = []
-        for frame in tissue(rng):
-            file = io.BytesIO()
-            Image.fromarray(frame).save(file, "JPEG")
-            encoded.append(file.getvalue())
-        compressed(path, JPEGBaseline8Bit, encoded, NumberOfFrames=n)
+        path = dicom(tmp_path / "a.dcm", tissue(rng), JPEGBaseline8Bit, NumberOfFrames=n)
         with pytest.raises(DataError):
             read_dicom(path)
 
     def test_twelve_bit_jpeg_is_not_called_corrupt(self, tmp_path, rng):
-        path = write(tmp_path / "a.dcm", tissue(rng, 1).astype(np.uint16))
-        file = io.BytesIO()
-        Image.fromarray(tissue(rng, 1)[0]).save(file, "JPEG")
-        content = bytearray(file.getvalue())
+        content = bytearray(jpeg(tissue(rng, 1)[0]))
         content[content.index(b"\xff\xc0") + 4] = 12  # the precision that its header states
-        compressed(path, JPEGExtended12Bit, [bytes(content)], BitsStored=12, HighBit=11)
+        pixels, about = tissue(rng, 1).astype(np.uint16), {"BitsStored": 12, "HighBit": 11}
+        path = dicom(tmp_path / "a.dcm", pixels, JPEGExtended12Bit, [bytes(content)], **about)
         with pytest.raises(DataError, match=r"12 bits.*pylibjpeg"):
             read_dicom(path)
 
     def test_text_in_identifiers_and_names_is_not_repeated(self, tmp_path, rng):
-        path = write(tmp_path / "a.dcm", tissue(rng, 1))
-        for old, new in ((b"1.2.840.10008.1.2.1", b"1.2.ALBERTA.PERSON\0"),):
-            path.write_bytes(path.read_bytes().replace(old, new[: len(old)].ljust(len(old), b"\0")))
+        path = dicom(tmp_path / "a.dcm", tissue(rng, 1))
+        old, new = b"1.2.840.10008.1.2.1", b"1.2.ALBERTA.PERSON\0"
+        path.write_bytes(path.read_bytes().replace(old, new.ljust(len(old), b"\0")))
         with pytest.raises(DataError) as caught:
             read_dicom(path)
         chain = "".join(traceback.format_exception(caught.value))
@@ -625,25 +483,6 @@ class TestAttacks:
         with pytest.raises(DataError) as caught:
             read_dicom(tmp_path / "a\x1b[2J.dcm")
         assert "\x1b" not in str(caught.value)
-
-    @pytest.mark.parametrize("name", ["x" * 300, "a\0b", "."])
-    def test_names_that_are_no_file(self, tmp_path, name):
-        with pytest.raises(DataError):
-            read_dicom(tmp_path / name)
-
-    @pytest.mark.parametrize("name", ["echo", "ct", "fetal", "doppler_jpeg2000", "mr_abdomen"])
-    def test_any_damage_of_a_real_file_gives_a_clip_or_our_error(self, tmp_path, rng, name):
-        whole = example(name).read_bytes()
-        for _ in range(12):
-            content = bytearray(whole)
-            for at in rng.integers(132, min(len(whole), 4000), 3):
-                content[at] = int(rng.integers(0, 256))
-            (tmp_path / "a.dcm").write_bytes(content)
-            try:
-                clip = read_dicom(tmp_path / "a.dcm")
-            except DataError:
-                continue
-            assert clip.frames.dtype == np.uint8
 
 
 def test_pydicom_agrees_on_the_pixels_of_the_echo():
