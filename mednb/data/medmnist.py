@@ -11,7 +11,6 @@ Used first in notebook 02.
 
 import ast
 import importlib.util
-import os
 import zipfile
 from functools import cache
 from math import prod
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mednb.data import store
-from mednb.errors import DataError, MednbError
+from mednb.errors import MednbError
 from mednb.types import Dataset, Split, content_digests
 
 __all__ = ["info", "load", "sizes", "task"]
@@ -47,21 +46,19 @@ def info() -> dict[str, dict[str, Any]]:
     MednbError
         When medmnist is not installed, or not laid out as version 3.0.2 is.
     """
-    spec = importlib.util.find_spec("medmnist")
-    if spec is None or not spec.submodule_search_locations:
+    try:
+        spec: Any = importlib.util.find_spec("medmnist")
+        source = Path(spec.origin).with_name("info.py").read_text(encoding="utf-8")
+        assigned = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
+        (node,) = [node for node in assigned if ast.unparse(node.targets[0]) == "INFO"]
+        found: dict[str, dict[str, Any]] = ast.literal_eval(node.value)
+    except (AttributeError, OSError, ValueError):
         raise MednbError(
-            "Expected the package medmnist, which says where its files are. Received: not "
-            "installed. Install it without its torch: pip install --no-deps medmnist==3.0.2"
-        )
-    source = Path(spec.submodule_search_locations[0]) / "info.py"
-    for node in ast.parse(source.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == ["INFO"]:
-            found: dict[str, dict[str, Any]] = ast.literal_eval(node.value)
-            return found
-    raise MednbError(
-        "Expected INFO in medmnist/info.py. Received: a version of medmnist without it. "
-        "Install the one that is known to work: pip install --no-deps medmnist==3.0.2"
-    )
+            "Expected the package medmnist, which says where its files are, as version 3.0.2 does. "
+            "Received: another, or none. Install it without its torch: "
+            "pip install --no-deps medmnist==3.0.2"
+        ) from None
+    return found
 
 
 def sizes(name: str) -> tuple[int, ...]:
@@ -75,7 +72,7 @@ def task(name: str) -> str:
     return _TASKS[info()[name]["task"]]
 
 
-def load(name: str, *, root: str | os.PathLike[str] | None = None, size: int = 28) -> Dataset:
+def load(name: str, *, root: store.Root = None, size: int = 28) -> Dataset:
     """Load one MedMNIST set in its official splits, less the images that stand in two of them.
 
     An image of train that also stands in val or test, and one of val that also stands in test, is
@@ -105,22 +102,15 @@ def load(name: str, *, root: str | os.PathLike[str] | None = None, size: int = 2
     """
     about = info()[name]
     if size not in sizes(name):
-        raise DataError(
-            f"Expected size for {name} among {', '.join(map(str, sizes(name)))}. Received: {size}."
-        )
+        raise store.wrong(f"size for {name} among {', '.join(map(str, sizes(name)))}", size)
     suffix, axes = "" if size == 28 else f"_{size}", 3 if name.endswith("3d") else 2
     pixels = (*[size] * axes, about["n_channels"])
     rows = {s: int(about["n_samples"][s]) for s in _SPLITS}
     columns = len(about["label"]) if task(name) == "multi-label" else 1
-    file = store.RemoteFile(
-        name=f"{name}{suffix}.npz",
-        title=f"{about['python_class']}, {' x '.join([str(size)] * axes)} pixels",
-        folder="medmnist",
-        url=about[f"url{suffix}"],
-        md5=about[f"MD5{suffix}"],
-        license=about["license"],
-        most_bytes=sum(rows.values()) * (prod(pixels) + 8 * columns) + 2**16,
-    )
+    most_bytes = sum(rows.values()) * (prod(pixels) + 8 * columns) + 2**16
+    title = f"{about['python_class']}, {' x '.join([str(size)] * axes)} pixels"
+    terms = (about[f"url{suffix}"], about[f"MD5{suffix}"], about["license"])
+    file = store.RemoteFile(f"{name}{suffix}.npz", title, "medmnist", *terms, most_bytes)
     path = store.obtain(file, root=root)
 
     def unpack(folder: Path | None) -> dict[str, NDArray[Any]]:
@@ -130,17 +120,13 @@ def load(name: str, *, root: str | os.PathLike[str] | None = None, size: int = 2
         arrays = unpack(None)
     else:
         arrays = store.keep(f"{name}{suffix}", {"file": file.md5}, unpack, root=root)
-    labels = _labels(
-        path, rows, columns, 1 if task(name) == "multi-label" else len(about["label"]) - 1
-    )
     classes = tuple(about["label"][str(i)] for i in range(len(about["label"])))
+    labels = _labels(path, rows, columns, 1 if columns > 1 else len(classes) - 1)
     parts: dict[str, Any] = {}
     for s in _SPLITS:
         kept = np.flatnonzero(arrays[f"{s}_kept"])
         if not len(kept):
-            raise DataError(
-                f"Expected images in {s} of {name} that stand in no later split. Received: none."
-            )
+            raise store.wrong(f"images in {s} of {name} that stand in no later split", "none")
         groups = np.array([f"{name}-{s}-{row}" for row in kept])
         part = Split(arrays[f"{s}_images"][: len(kept)], labels[s][kept], groups)
         parts[s] = part.with_digests(arrays[f"{s}_digests"][kept])
@@ -174,12 +160,10 @@ def _unpack(
             images = store.empty(folder, name, (n, *pixels))
             digests, kept = np.zeros(n, "S32"), np.zeros(n, bool)
             with store.member(archive, name) as (f, shape, dtype):
-                grey = (n, *pixels[:-1]) if pixels[-1] == 1 else None
-                if dtype != np.uint8 or shape not in ((n, *pixels), grey):
-                    raise DataError(
-                        f"Expected {name} in {path.name} as uint8 of shape {(n, *pixels)}. "
-                        f"Received: {dtype}, shape {shape}."
-                    )
+                wanted = {(n, *pixels), (n, *pixels[:-1]) if pixels[-1] == 1 else ()}
+                if dtype != np.uint8 or shape not in wanted:
+                    expected = f"{name} in {path.name} as uint8 of shape {(n, *pixels)}"
+                    raise store.wrong(expected, f"{dtype}, shape {shape}")
                 step = max(1, _BLOCK // prod(pixels))
                 for start in range(0, n, step):
                     count = min(step, n - start)
@@ -204,10 +188,8 @@ def _labels(
     for s in _SPLITS:
         found = raw[f"{s}_labels"]
         if found.shape != (rows[s], columns) or not 0 <= found.min() <= found.max() <= most:
-            raise DataError(
-                f"Expected {s}_labels in {path.name} between 0 and {most}, shape "
-                f"{(rows[s], columns)}. Received: {found.min()} to {found.max()}, {found.shape}."
-            )
+            expected = f"{s}_labels in {path.name} between 0 and {most}, shape {(rows[s], columns)}"
+            raise store.wrong(expected, f"{found.min()} to {found.max()}, {found.shape}")
         out[s] = found.astype(np.int64) if columns > 1 else found[:, 0].astype(np.int64)
     return out
 

@@ -6,7 +6,6 @@ Caicedo et al., "Nucleus segmentation across imaging experiments: the 2018 Data 
 Nature Methods 16:1247 (2019), doi:10.1038/s41592-019-0612-7. Used in notebook 06.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mednb.data import store
-from mednb.errors import DataError, DownloadError
+from mednb.errors import DownloadError
 from mednb.types import Dataset, Split, content_digests
 
 __all__ = ["LICENSE", "load"]
@@ -30,7 +29,7 @@ _EDGE = 256
 _SHARES, _SEED = (0.6, 0.15), 2018
 
 
-def load(*, root: str | os.PathLike[str] | None = None, size: int = 128) -> Dataset:
+def load(*, root: store.Root = None, size: int = 128) -> Dataset:
     """Load the images with their outlines, split by image.
 
     Parameters
@@ -59,7 +58,7 @@ def load(*, root: str | os.PathLike[str] | None = None, size: int = 128) -> Data
         When a file is damaged or lacks an array, or ``size`` does not divide 256.
     """
     if not 16 <= size <= _EDGE or _EDGE % size:
-        raise DataError(f"Expected a size that divides {_EDGE}, from 16 on. Received: {size}.")
+        raise store.wrong(f"a size that divides {_EDGE}, from 16 on", size)
     images, instances, ids = _find(root)
     # Two copies of a picture under two names would stand on both sides of a split.
     _, first = np.unique(content_digests(images), return_index=True)
@@ -71,7 +70,7 @@ def load(*, root: str | os.PathLike[str] | None = None, size: int = 128) -> Data
     if len(keep) < len(ids):
         notes.append(f"{len(ids) - len(keep)} picture(s) that occur twice: one copy kept.")
     if len(keep) < 4:
-        raise DataError(f"Expected at least 4 different pictures. Received: {len(keep)}.")
+        raise store.wrong("at least 4 different pictures", len(keep))
     order = keep[np.random.default_rng(_SEED).permutation(len(keep))]
     ends = np.cumsum([max(1, round(share * len(keep))) for share in _SHARES])
     train, val, test = (
@@ -93,14 +92,13 @@ def load(*, root: str | os.PathLike[str] | None = None, size: int = 128) -> Data
     )
 
 
-def _find(root: str | os.PathLike[str] | None) -> tuple[NDArray[Any], ...]:
+def _find(root: store.Root) -> tuple[NDArray[Any], ...]:
     """Return grey images and nuclei numbered from 1, ``(N, 256, 256)``, and the ids."""
     for place in store.places(root, _FOLDERS):
         if (place / _FILE).is_file():
             return _read_archive(place / _FILE)
         # Of all places only those with the published layout; the data folder holds much else.
-        cases = sorted(p for p in place.glob("*") if (p / "masks").is_dir())
-        if cases:
+        if cases := sorted(p for p in place.glob("*") if (p / "masks").is_dir()):
             return _read_folders(cases)
     raise DownloadError(
         "The nuclei are not on this machine (2018 Data Science Bowl, BBBC038v1, about 80 MB). "
@@ -111,16 +109,15 @@ def _find(root: str | os.PathLike[str] | None) -> tuple[NDArray[Any], ...]:
 
 def _read_archive(path: Path) -> tuple[NDArray[Any], ...]:
     wanted = {"images": ("u", 3), "instance_masks": ("iu", 3), "image_ids": ("U", 1)}
-    images, instances, ids = store.read_npz(path, wanted).values()
-    shape = (len(ids), _EDGE, _EDGE)
-    numbers = instances.size and instances.min() >= 0 and instances.max() < 2**16
-    if images.shape != shape or instances.shape != shape or images.dtype != np.uint8 or not numbers:
-        raise DataError(
-            f"Expected images uint8 and masks numbered from 0 to 65535, both {shape}, in "
-            f"{path.name}. Received: {images.shape} {images.dtype} and {instances.shape} "
-            f"{instances.dtype}."
+    images, numbers, ids = store.read_npz(path, wanted).values()
+    fits = images.shape == numbers.shape == (len(ids), _EDGE, _EDGE) and images.dtype == np.uint8
+    if not fits or not 0 <= numbers.min(initial=0) <= numbers.max(initial=0) < 2**16:
+        shape = (len(ids), _EDGE, _EDGE)
+        raise store.wrong(
+            f"images uint8 and masks numbered from 0 to 65535, both {shape}, in {path.name}",
+            f"{images.shape} {images.dtype} and {numbers.shape} {numbers.dtype}",
         )
-    return images, instances.astype(np.uint16), ids
+    return images, numbers.astype(np.uint16), ids
 
 
 def _read_folders(cases: list[Path]) -> tuple[NDArray[Any], ...]:
@@ -137,10 +134,8 @@ def _read_folders(cases: list[Path]) -> tuple[NDArray[Any], ...]:
         for k, path in enumerate(sorted((case / "masks").glob("*.png")), start=1):
             mask = _read(path)
             if mask.shape != image.shape:
-                raise DataError(
-                    f"Expected masks of the size of their picture, {image.shape}. "
-                    f"Received: {mask.shape} in {store.plain(case.name)}."
-                )
+                expected = f"masks of the size of their picture, {image.shape}"
+                raise store.wrong(expected, f"{mask.shape} in {case.name}")
             number[mask > 127] = k
         images[i], instances[i] = _middle(image), _middle(number)
     return images, instances, np.array([case.name for case in cases])

@@ -1,9 +1,7 @@
 """Every simulated set: one table of makers, splits, seeds and sizes; made once, then kept."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mednb.data import store
-from mednb.errors import DataError, UnknownNameError
+from mednb.errors import UnknownNameError
 from mednb.types import Clip, Dataset, Split
 
 __all__ = ["SETS", "SPACING_MM", "as_phantom", "draw_frames", "load", "modalities", "split"]
@@ -35,43 +33,37 @@ class Recipe:
     ----------
     maker
         The simulator's name in :mod:`mednb.simulate`, or a function here.
-    version
-        To be raised when the maker gives other bits: what was kept is then made anew.
     about
         What the maker is always given.
     splits
         What it is given for each split: how many, the seed, and what else.
     size
         Edge of an image in pixels, unless asked for otherwise.
+    version
+        To be raised when the maker gives other bits: what was kept is then made anew.
     card
         What :class:`~mednb.types.Dataset` says about it; empty for a set that is not one.
     """
 
     maker: str | Callable[..., Split]
-    version: int = 1
-    about: Mapping[str, Any] | None = None
-    splits: Mapping[str, Mapping[str, Any]] | None = None
+    about: Mapping[str, Any]
+    splits: Mapping[str | None, Mapping[str, Any]]
     size: int = 64
+    version: int = 1
     card: Mapping[str, Any] | None = None
 
 
-def load(name: str, *, root: str | os.PathLike[str] | None = None, size: int) -> Dataset:
+def load(name: str, *, root: store.Root = None, size: int) -> Dataset:
     """Return the three splits of ``"lesions"``, ``"hearts"`` or ``"brains"``."""
     recipe = SETS[name]
-    parts: Any = {part: split(name, part, root=root, size=size) for part in recipe.splits or {}}
-    seeds = ", ".join(str(p["seed"]) for p in (recipe.splits or {}).values())
-    card: Any = {"positive": None, "unit": "phantom", "license": LICENSE, **(recipe.card or {})}
+    card: Any = {"positive": None, "unit": "phantom", **(recipe.card or {})}
+    parts: Any = {part: split(name, part, root=root, size=size) for part in recipe.splits}
+    seeds = ", ".join(str(own["seed"]) for own in recipe.splits.values())
     source = f"mednb.simulate.{name}, seeds {seeds}"
-    return Dataset(name, **parts, source=source, simulated=True, **card)
+    return Dataset(name, **parts, source=source, simulated=True, license=LICENSE, **card)
 
 
-def split(
-    name: str,
-    part: str | None = None,
-    *,
-    root: str | os.PathLike[str] | None = None,
-    **parameters: Any,
-) -> Split:
+def split(name: str, part: str | None = None, *, root: store.Root = None, **other: Any) -> Split:
     """Return one split of a simulated set, kept after the first time.
 
     Parameters
@@ -86,8 +78,8 @@ def split(
         ``"train"``, ``"val"`` or ``"test"``, for the sets that have them.
     root
         Folder that keeps them; default ``MEDNB_DATA``, else the user's cache folder.
-    **parameters
-        Of the maker, where they differ from the table.
+    **other
+        Parameters of the maker, where they differ from the table.
 
     Raises
     ------
@@ -99,36 +91,29 @@ def split(
     recipe = SETS.get(name)
     if recipe is None:
         raise UnknownNameError("simulated set", name, SETS)
-    if (part is None) != (recipe.splits is None) or part not in (recipe.splits or (None,)):
-        raise UnknownNameError(f"split of {name}", part, recipe.splits or ())
-    own = (recipe.splits or {}).get(part or "", {})
-    given = {"size": recipe.size, **(recipe.about or {}), **own, **parameters}
+    if part not in recipe.splits:
+        raise UnknownNameError(f"split of {name}", part, filter(None, recipe.splits))
+    given = {"size": recipe.size, **recipe.about, **recipe.splits[part], **other}
     if isinstance(given.get("scanner"), str) and recipe.maker == "hearts":
         given["scanner"] = (given["scanner"],)
 
     def make(_: Path | None) -> dict[str, NDArray[Any]]:
         from mednb import simulate  # OpenCV is only needed where something is made
 
-        maker = recipe.maker
-        maker = getattr(simulate, maker) if isinstance(maker, str) else maker
-        if recipe.maker == "hearts":
-            maker = partial(maker, progress=_Report(", ".join(filter(None, (name, part)))))
-        return _columns(maker(**given))
+        maker, told, start = recipe.maker, {0}, monotonic()
 
-    arrays = store.keep(name, {"version": recipe.version, **given}, make, root=root)
-    return _split(arrays)
+        def tell(done: int, of: int) -> None:
+            if (quarter := 4 * done // of) not in told:
+                told.add(quarter)
+                what = f"{name}, {part}" if part else name
+                store.say(f"{what}: {done} of {of} clips made, {monotonic() - start:.0f} s")
 
+        if callable(maker):
+            return _columns(maker(**given))
+        progress = {"progress": tell} if maker == "hearts" else {}
+        return _columns(getattr(simulate, maker)(**given, **progress))
 
-class _Report:
-    """Says after each quarter how many films are made."""
-
-    def __init__(self, what: str) -> None:
-        self._what, self._told, self._start = what, 0, monotonic()
-
-    def __call__(self, done: int, of: int) -> None:
-        if (quarter := 4 * done // of) > self._told:
-            self._told = quarter
-            store.say(f"{self._what}: {done} of {of} clips made, {monotonic() - self._start:.0f} s")
+    return _split(store.keep(name, {"version": recipe.version, **given}, make, root=root))
 
 
 def _columns(made: Split) -> dict[str, NDArray[Any]]:
@@ -169,44 +154,27 @@ def draw_frames(split: Split, per_clip: int, *, seed: int) -> Split:
         ``N per_clip`` images and masks; labels, groups and targets with one number a clip, such
         as ``spacing_mm``, are those of their clips.
 
-    Raises
-    ------
-    DataError
-        When there is no mask for every frame, or a clip has fewer frames.
     """
-    clips, masks = split.clips, split.masks
-    if clips is None or masks is None or masks.ndim != 4:
-        shapes = [None if a is None else a.shape for a in (clips, masks)]
-        raise DataError(
-            "Expected clips (N, T, H, W, C) with a mask for every frame (N, T, H, W). "
-            f"Received: {shapes[0]} and {shapes[1]}."
-        )
-    n, t = clips.shape[:2]
-    if not 1 <= per_clip <= t:
-        raise DataError(f"Expected 1 to {t} frames of each clip. Received: {per_clip}.")
+    (n, t), every = split.clips.shape[:2], np.arange(len(split))[:, None]  # type: ignore[union-attr]
     rng = np.random.default_rng(seed)
     step = np.stack([rng.permutation(t)[:per_clip] for _ in range(n)])
-    clip = np.arange(n)[:, None]
+
+    def drawn(film: Any) -> NDArray[np.uint8]:
+        out: NDArray[np.uint8] = film[every, step].reshape(-1, *film.shape[2:])
+        return out
+
+    numbers = {name: a for name, a in (split.targets or {}).items() if a.ndim == 1}
     return Split(
-        clips[clip, step].reshape(-1, *clips.shape[2:]),
+        drawn(split.clips),
         np.repeat(split.labels, per_clip, axis=0),
         np.repeat(split.groups, per_clip),
-        masks=masks[clip, step].reshape(-1, *masks.shape[2:]),
-        targets={
-            name: np.repeat(values, per_clip)
-            for name, values in (split.targets or {}).items()
-            if values.ndim == 1
-        }
-        or None,
+        masks=drawn(split.masks),
+        targets={name: np.repeat(a, per_clip) for name, a in numbers.items()} or None,
     )
 
 
 def as_phantom(
-    clip: Clip,
-    *,
-    shift: tuple[float, float] = (0.0, 0.0),
-    zoom: float = 1.0,
-    gamma: float = 1.0,
+    clip: Clip, *, shift: tuple[float, float] = (0, 0), zoom: float = 1.0, gamma: float = 1.0
 ) -> NDArray[np.uint8]:
     """Return a film as the phantoms are: probe at the top in the middle, as many mm a pixel.
 
@@ -237,23 +205,17 @@ def as_phantom(
     import cv2  # only needed where it is used
 
     if clip.spacing_mm is None:
-        raise DataError(
-            "Expected a clip that knows its pixels' size. Received: spacing_mm None. Give it: "
-            "dataclasses.replace(clip, spacing_mm=(height, width))."
-        )
+        mend = "Give it: dataclasses.replace(clip, spacing_mm=(height, width))."
+        raise store.wrong("a clip that knows its pixels' size", "spacing_mm None", mend)
     frames = clip.frames[..., 0]
     seen = frames.max(axis=0) > _SEEN
     if not seen.any():
-        raise DataError("Expected a clip that shows something. Received: black frames only.")
+        raise store.wrong("a clip that shows something", "black frames only")
     top = int(np.flatnonzero(seen.any(axis=1))[0])
     middle = float(np.flatnonzero(seen[top : top + _TIP].any(axis=0)).mean())
     down, across = (zoom * mm / SPACING_MM for mm in clip.spacing_mm)
-    A = np.array(
-        [
-            [across, 0, (SIZE - 1) / 2 - across * middle + shift[0]],
-            [0, down, -down * top + shift[1]],
-        ]
-    )
+    x, y = (SIZE - 1) / 2 - across * middle + shift[0], -down * top + shift[1]
+    A = np.array([[across, 0, x], [0, down, y]])
     # Blurred first, or speckle finer than the new pixels would alias.
     soft = [cv2.GaussianBlur(f, (0, 0), 0.5 / min(down, across)) for f in frames]
     small = np.stack([cv2.warpAffine(f, A, (SIZE, SIZE)) for f in soft]) / 255
@@ -279,15 +241,8 @@ def beats(*, n: int, seed: int, size: int, scanner: str, frames: int, step: floa
     """
     from mednb import simulate
 
-    film: Any = simulate.hearts(
-        n,
-        seed=seed,
-        size=size,
-        scanner=scanner,
-        frames=frames,
-        seconds_per_step=step,
-        displacement=True,
-    )
+    about: dict[str, Any] = {"frames": frames, "seconds_per_step": step, "displacement": True}
+    film: Any = simulate.hearts(n, seed=seed, size=size, scanner=scanner, **about)
     truth, mm, i = film.targets, film.targets["spacing_mm"], np.arange(n)
     ed, es = truth["ed_step"], truth["es_step"]
     return _pairs(
@@ -347,18 +302,13 @@ def modalities(pairs: Split, *, seed: int) -> Split:
     -------
     Split
         As ``pairs``, with the other images, ``moving_masks`` and ``field``.
-
-    Raises
-    ------
-    DataError
-        When the pairs have no masks, of which the other images are made.
     """
     import cv2  # only needed where it is used
 
     from mednb import simulate
 
     if pairs.masks is None:
-        raise DataError('Expected pairs with masks, as split("beats", ...). Received: none.')
+        raise store.wrong('pairs with masks, as split("beats", ...)', "none")
     n, h, w = pairs.images.shape[:3]
     turns, across, down = np.random.default_rng(seed).uniform(-1, 1, (3, n))
     masks = np.empty((n, h, w), np.uint8)
@@ -381,15 +331,26 @@ def _pairs(
     return Split(images, like.labels, like.groups, masks=masks, targets={"fixed": fixed, **targets})
 
 
+def _parts(
+    train: tuple[int, int], val: tuple[int, int], test: tuple[int, int], **other: Any
+) -> dict[str | None, dict[str, Any]]:
+    """Return how many and the seed of each split, and what else the test set is given."""
+    pairs = {"train": train, "val": val, "test": test}
+    parts: dict[str | None, dict[str, Any]] = {
+        part: {"n": n, "seed": seed} for part, (n, seed) in pairs.items()
+    }
+    parts["test"] |= other
+    return parts
+
+
+#: A set without splits.
+_ANY: dict[str | None, dict[str, Any]] = {None: {}}
 #: The table.
 SETS: dict[str, Recipe] = {
     "lesions": Recipe(
         "lesions",
-        splits={
-            "train": {"n": 1200, "seed": 101},
-            "val": {"n": 300, "seed": 202},
-            "test": {"n": 600, "seed": 303},
-        },
+        {},
+        _parts((1200, 101), (300, 202), (600, 303)),
         size=28,
         card={
             "task": "multi-class",
@@ -399,12 +360,8 @@ SETS: dict[str, Recipe] = {
     ),
     "hearts": Recipe(
         "hearts",
-        about={"frames": 32, "scanner": ("cardiac-2MHz",)},
-        splits={
-            "train": {"n": 480, "seed": 411},
-            "val": {"n": 120, "seed": 422},
-            "test": {"n": 200, "seed": 433},
-        },
+        {"frames": 32, "scanner": ("cardiac-2MHz",)},
+        _parts((480, 411), (120, 422), (200, 433)),
         card={
             "task": "binary",
             "classes": ("EF 50 % or above", "EF below 50 %"),
@@ -415,12 +372,8 @@ SETS: dict[str, Recipe] = {
     ),
     "brains": Recipe(
         "brains",
-        about={"lesions": 0.5},
-        splits={
-            "train": {"n": 640, "seed": 811, "family": "ellipses"},
-            "val": {"n": 60, "seed": 822, "family": "ellipses"},
-            "test": {"n": 80, "seed": 834, "family": "folded"},
-        },
+        {"lesions": 0.5, "family": "ellipses"},
+        _parts((640, 811), (60, 822), (80, 834), family="folded"),
         card={
             "task": "binary",
             "classes": ("no lesion", "lesion"),
@@ -432,18 +385,10 @@ SETS: dict[str, Recipe] = {
             ),
         },
     ),
-    "looks": Recipe(
-        "looks",
-        about={"count": 16},
-        splits={
-            "train": {"n": 64, "seed": 911},
-            "val": {"n": 16, "seed": 922},
-            "test": {"n": 40, "seed": 944},
-        },
-    ),
+    "looks": Recipe("looks", {"count": 16}, _parts((64, 911), (16, 922), (40, 944))),
     # Eight frames over one beat of the slowest heart: outlines need no more, and are soon made.
-    "scanned": Recipe("hearts", about={"frames": 8, "seconds_per_step": 0.17}),
+    "scanned": Recipe("hearts", {"frames": 8, "seconds_per_step": 0.17}, _ANY),
     # Sixteen are fine enough to hit the end of systole.
-    "beats": Recipe(beats, about={"frames": 16, "step": 0.08, "scanner": "cardiac-2MHz"}),
-    "visits": Recipe(visits, about={"scanner": "linear-5MHz"}),
+    "beats": Recipe(beats, {"frames": 16, "step": 0.08, "scanner": "cardiac-2MHz"}, _ANY),
+    "visits": Recipe(visits, {"scanner": "linear-5MHz"}, _ANY),
 }
