@@ -220,7 +220,8 @@ def _collect(
 
 def _counted(name: str, decoded: int, told: _Told) -> str:
     """Return what counting the frames showed, or refuse the single frame of a file cut off."""
-    claims = f"; the header claims {told.claimed}" if decoded != told.claimed > 0 else ""
+    off = told.cut or decoded != told.claimed
+    claims = f"; the header claims {told.claimed}" if off and told.claimed else ""
     if decoded >= told.claimed and not told.cut:
         return f"Frames: {decoded}, counted by decoding{claims}."
     if decoded < 2:
