@@ -55,19 +55,7 @@ _MOST_INFLATED = 2**28
 
 
 def example(name: str) -> Path:
-    """Return the path of a real DICOM file that comes with pydicom (no network).
-
-    Parameters
-    ----------
-    name
-        ``"echo"``, ``"doppler"``, ``"doppler_jpeg2000"``, ``"fetal"``, ``"ct"``, ``"mr"``,
-        ``"mr_abdomen"`` or ``"ecg"``.
-
-    Raises
-    ------
-    UnknownNameError
-        When there is no such example.
-    """
+    """Return the path of a real DICOM file of :data:`EXAMPLES`, which comes with pydicom."""
     from pydicom import examples  # it looks up its files when imported
 
     if name not in EXAMPLES:

@@ -212,12 +212,11 @@ def load_camus(
         Folder that holds the patients, or holds them in ``CAMUS_public`` or ``camus``, with or
         without ``database_nifti`` between; default ``MEDNB_DATA``, else the user's cache folder.
     size
-        Edge length in pixels; pixels are made square, and black is put beside what is not.
+        Edge length in pixels, which are made square; black is put beside what is not.
     view
         ``"4CH"`` or ``"2CH"``: apical four or two chambers.
     frames
-        Length of a clip: evenly from end-diastole (ED) to end-systole (ES), both included, each
-        the nearest published frame.
+        Length of a clip, evenly from end-diastole (ED) to end-systole (ES), both included.
 
     Returns
     -------
@@ -232,11 +231,9 @@ def load_camus(
     Raises
     ------
     DownloadError
-        When no patient is on this machine: no checksums are published, so nothing is fetched.
-    DataError
-        When a file is missing, corrupt or cut off, or Info_4CH.cfg lacks what is needed.
-    LeakageError
-        When the publisher's lists name a patient twice.
+        When no patient is on this machine; no checksums are published, so nothing is fetched.
+    DataError, LeakageError
+        When a file is missing, corrupt or cut off, or the lists name a patient twice.
     """
     folders = [a + b for a in ("CAMUS_public/", "camus/", "") for b in ("database_nifti", ".")]
     folder = _find(root, "camus", folders, _PATIENT).parent
@@ -358,11 +355,8 @@ def load_pocus(
         folder with ``labels.csv`` (columns file, label, licence, patient; also probe, framerate,
         split), or a copy of the public repository (``data/dataset_metadata.csv`` and
         ``data/pocus_videos``).
-    size
-        Edge length in pixels; black is put beside a film that is not square.
-    frames, period
-        Length of a clip and the step through the film, around its middle. A film shorter than that
-        ends in black frames.
+    size, frames, period
+        As for :func:`load_echonet`; black is put beside a film that is not square.
 
     Returns
     -------
@@ -376,15 +370,12 @@ def load_pocus(
     ------
     DownloadError
         When the set is not on this machine.
-    DataError
-        When the table lacks a column, or a film is missing, corrupt or cut off.
-    LeakageError
-        When the table has a column ``split`` that puts a patient into two.
+    DataError, LeakageError
+        When a column lacks, a film is missing or cut off, or ``split`` puts a patient into two.
 
     Notes
     -----
-    Where the table does not name a patient, all films of one source count as one patient. See
-    :func:`split_patients` for the split.
+    Where no patient is named, all films of one source count as one; see :func:`split_patients`.
     """
     folders = ("pocus_lung", "pocus", "covid19_ultrasound", "covid19_pocus_ultrasound", ".")
     tables = ("labels.csv", "data/dataset_metadata.csv", "dataset_metadata.csv")
@@ -600,11 +591,9 @@ def _dataset(
 
 
 def frames_around(n: int, frames: int, period: int) -> NDArray[np.int64]:
-    """Return which ``frames`` of ``n`` to take: every ``period``-th one around the middle.
+    """Return ``T = frames`` of ``n``, every ``p = period``-th: ``max(0, (n-1-(T-1)p) // 2) + k p``.
 
-    ``i_k = s + k p`` with ``s = max(0, floor((n - 1 - (T - 1) p) / 2))``; where a film is too short
-    for that, its last places are -1, and :func:`square` leaves them black. The choice looks at
-    nothing but the length, so it cannot tell a model where the heart beat was marked.
+    -1 past the end. It looks at the length alone, so it cannot tell where the beat was marked.
     """
     index = max(0, (n - 1 - (frames - 1) * period) // 2) + period * np.arange(frames)
     return np.where(index < n, index, -1)

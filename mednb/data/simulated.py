@@ -137,23 +137,10 @@ def _split(columns: dict[str, Any]) -> Split:
 
 
 def draw_frames(split: Split, per_clip: int, *, seed: int) -> Split:
-    """Return a few frames of every clip as images with their masks.
+    """Return ``per_clip`` frames of every clip, drawn without replacement, as images with masks.
 
-    Parameters
-    ----------
-    split
-        With clips ``(N, T, H, W, C)`` and masks ``(N, T, H, W)``.
-    per_clip
-        Frames drawn from each clip, without replacement, 1 to T.
-    seed
-        Of the draw.
-
-    Returns
-    -------
-    Split
-        ``N per_clip`` images and masks; labels, groups and targets with one number a clip, such
-        as ``spacing_mm``, are those of their clips.
-
+    ``N per_clip`` of them; labels, groups and targets with one number a clip, such as
+    ``spacing_mm``, are those of their clips.
     """
     (n, t), every = split.clips.shape[:2], np.arange(len(split))[:, None]  # type: ignore[union-attr]
     rng = np.random.default_rng(seed)
@@ -176,26 +163,17 @@ def draw_frames(split: Split, per_clip: int, *, seed: int) -> Split:
 def as_phantom(
     clip: Clip, *, shift: tuple[float, float] = (0, 0), zoom: float = 1.0, gamma: float = 1.0
 ) -> NDArray[np.uint8]:
-    """Return a film as the phantoms are: probe at the top in the middle, as many mm a pixel.
+    """Return a film ``(T, 64, 64, 1)`` uint8 as the phantoms are: probe at the top, mm a pixel.
 
     Brightness is stretched so that the brightest percent of the sector is white. Nothing else is
-    adapted. Notebooks 03 and 06.
+    adapted. Grey, or the first colour channel. Notebooks 03 and 06.
 
     Parameters
     ----------
-    clip
-        With ``spacing_mm``; grey, or colour whose first channel is taken.
-    shift
-        Moves the picture right and down, in pixels of the result.
-    zoom
-        Enlarges it about the probe.
+    shift, zoom
+        Right and down, in pixels of the result; and enlarged about the probe.
     gamma
         Of the brightness 0..1; below 1 is brighter.
-
-    Returns
-    -------
-    ndarray
-        ``(T, 64, 64, 1)`` uint8.
 
     Raises
     ------

@@ -563,17 +563,8 @@ def member(archive: zipfile.ZipFile, name: str) -> Iterator[tuple[IO[bytes], Any
 def read_npz(path: Path, wanted: Mapping[str, tuple[str, int]]) -> Arrays:
     """Return arrays of an ``.npz`` in memory: no pickled objects, at most 2 GiB each.
 
-    Parameters
-    ----------
-    path
-        The file.
-    wanted
-        For each array the kinds of its type (``"u"``, ``"iu"``, ``"U"``) and its number of axes.
-
-    Raises
-    ------
-    DataError
-        When the file is damaged, or an array is missing or of another kind.
+    ``wanted`` says of each the kinds of its type (``"u"``, ``"iu"``, ``"U"``) and how many axes.
+    Raises ``DataError`` when the file is damaged, or an array is missing or of another kind.
     """
     out: Arrays = {}
     with door(path, "a whole .npz file"), zipfile.ZipFile(path) as archive:
