@@ -205,13 +205,12 @@ class Dataset:
             ("Image", " x ".join(str(n) for n in self.train.images.shape[1:])),
             ("Task", self.task),
             ("Labels", meaning),
+            ("Label 1 means", self.positive or ""),
             ("Split unit", self.unit),
             ("Licence", self.license),
             ("Source", self.source),
             *(("Note", note) for note in self.notes),
         ]
-        if self.positive is not None:
-            rows.insert(6, ("Label 1 means", self.positive))
         return Card(self.name, tuple((name, text) for name, text in rows if text))
 
 

@@ -6,6 +6,7 @@ step by step; the later ones compare their networks with :func:`baseline`.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -172,34 +173,20 @@ def _checked(images: ArrayLike) -> Grey:
 
 
 def _measure(image: Grey, region: Grey) -> Real:
-    dx, dy = (_sobel(image, dx=x, dy=1 - x) for x in (1, 0))
+    derivative = partial(cv2.Sobel, image, cv2.CV_64F, ksize=3, scale=1 / 8)  # grey levels a pixel
+    dx, dy = derivative(1, 0), derivative(0, 1)
     slope = np.hypot(dx, dy)
-    return np.array(
-        [
-            *_intensity(image),
-            *_texture(image, dx, slope),
-            *_shape(image, region, slope),
-            _behind(image, region),
-        ]
-    )
-
-
-def _sobel(image: Grey, *, dx: int, dy: int) -> Real:
-    """Return the derivative in grey levels a pixel."""
-    return np.asarray(cv2.Sobel(image, cv2.CV_64F, dx, dy, ksize=3, scale=1 / 8))
+    found = _intensity(image) + _texture(image, dx, slope) + _shape(image, region, slope)
+    return np.array([*found, _behind(image, region)])
 
 
 def _intensity(image: Grey) -> list[float]:
     half = len(image) // 2
     mean, sd = float(image.mean()), float(image.std())
     third = float(((image - mean) ** 3).mean())
-    return [
-        mean,
-        sd,
-        third / sd**3 if sd > 0 else 0.0,
-        *(float(q) for q in np.percentile(image, [5, 95])),
-        float(image[:half].mean() - image[-half:].mean()),
-    ]
+    skewness = third / sd**3 if sd > 0 else 0.0
+    fall = float(image[:half].mean() - image[-half:].mean())
+    return [mean, sd, skewness, *np.percentile(image, [5, 95]).tolist(), fall]
 
 
 def _co_occurrence(images: Grey) -> Real:

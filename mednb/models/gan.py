@@ -186,12 +186,7 @@ class ConditionalGAN(Adversarial):
         return diff_augment(images, self.moves)
 
     def sample(
-        self,
-        labels: ArrayLike,
-        *,
-        values: ArrayLike | None = None,
-        seed: int = 0,
-        z: ArrayLike | None = None,
+        self, labels: ArrayLike, *, values: Any = None, seed: int = 0, z: Any = None
     ) -> NDArray[np.uint8]:
         """Return an image ``(N, H, W, C)`` for each label ``(N,)`` and row of ``values``.
 

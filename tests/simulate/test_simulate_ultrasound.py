@@ -139,17 +139,7 @@ def check_noise(scanner: Scanner) -> None:
     assert 1.8 < E.mean() / E.std() < 2.0  # complex Gaussian
 
 
-CHECKS = [
-    check_rayleigh,
-    check_log_envelope,
-    check_level,
-    check_axial_width,
-    check_lateral_width,
-    check_attenuation,
-    check_tgc,
-    check_subsample_phase,
-    check_noise,
-]
+CHECKS = [f for name, f in list(globals().items()) if name.startswith("check_")]
 
 
 @BOTH

@@ -99,13 +99,7 @@ def check_wall_thickens() -> None:
     assert 1.3 < thickness / HEART.wall < 1.7
 
 
-CHECKS = [
-    check_incompressible,
-    check_walls_are_material,
-    check_volume_is_that_of_the_mask,
-    check_volume_is_the_one_asked_for,
-    check_wall_thickens,
-]
+CHECKS = [f for name, f in list(globals().items()) if name.startswith("check_")]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda f: f.__name__)
