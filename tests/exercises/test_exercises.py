@@ -70,6 +70,12 @@ RESULTS = {
         "mode collapse": [0, 400, 0, 60, 0, 0, 0, 0],
         "still missing": [50, 60, 70, 0, 90, 30, 40, 19],
     },
+    "08-2": {
+        "Two numbers": {"with": 20.1},
+        "Both are the same": {"with": 20.1, "without": 20.1},
+        "Without is better": {"with": 19.0, "without": 20.1},
+        "difference is small": {"with": 20.1, "without": 20.0},
+    },
     "06-2": {"Still no valve": 0.0, "hardly the valve": 0.2, "between 0 and 1": 47.0},
     "01-2": {
         "Two numbers": {"one": 0.002},
