@@ -77,6 +77,11 @@ RESULTS = {
         "difference is small": {"with": 20.1, "without": 20.0},
     },
     "06-2": {"Still no valve": 0.0, "hardly the valve": 0.2, "between 0 and 1": 47.0},
+    "07-2": {
+        "Some hearts fold": {"error": 4.6, "folded": 5},
+        "so stiff a field": {"error": 6.2, "folded": 0},
+        "is too large": {"error": 4.9, "folded": 0},
+    },
     "01-2": {
         "Two numbers": {"one": 0.002},
         "single number": {"one": [0.1, 0.002], "two": [0.1, 0.0004]},

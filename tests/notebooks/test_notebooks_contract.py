@@ -13,13 +13,7 @@ from notebook_contract import Book
 NOTEBOOKS = sorted((contract.ROOT / "notebooks").glob("*.ipynb"))
 #: rule -> notebooks written before it, which do not keep it yet. Only ever shorten this.
 EXCEPTIONS: dict[str, str] = {
-    "has_its_sections": "07",
-    "has_right_size": "07",
     "is_quick_and_small": "03 06 07 08",
-    "has_short_cells": "07",
-    "reads_without_a_puzzle": "07",
-    "shows_the_training": "07",
-    "has_three_kinds_of_exercise": "07",
 }
 
 
