@@ -141,7 +141,7 @@ def test_many_cases_of_odd_sides_are_solved_as_each_alone():
     about = {"weight": 0.05, "iterations": 400, "tolerance": 0}
     found = reconstruction.total_variation(y, **about)
     for i in (0, 7, 8):
-        alone = Measured(y.kspace[i : i + 1], y.mask[i : i + 1], y.truth[i : i + 1], y.sigma)
+        alone = Measured(y.kspace[i : i + 1], y.mask[i : i + 1], y.truth[i : i + 1])
         one_case = reconstruction.total_variation(alone, **about)
         np.testing.assert_allclose(found[i], one_case[0], atol=1e-5)
 

@@ -348,14 +348,11 @@ class Measured:
         ``(N, W)`` bool: the lines that were measured. True for whole columns of k-space.
     truth
         ``(N, H, W)`` float32, the magnitude of the object in 0..1.
-    sigma
-        Standard deviation of the noise, in the real and in the imaginary part.
     """
 
     kspace: NDArray[np.complex64]
     mask: Mask
     truth: NDArray[np.float32]
-    sigma: float
 
     def __len__(self) -> int:
         return len(self.kspace)
@@ -396,24 +393,6 @@ def ifft2c(k: ArrayLike) -> Complex:
     """
     shifted = np.fft.ifftshift(np.asarray(k), axes=_AXES)
     return np.asarray(np.fft.fftshift(np.fft.ifft2(shifted, norm="ortho"), axes=_AXES))
-
-
-def forward(x: ArrayLike, mask: ArrayLike) -> Complex:
-    """Return ``A x = M F x``: k-space where it is measured, 0 elsewhere.
-
-    Parameters
-    ----------
-    x
-        ``(..., H, W)`` complex image.
-    mask
-        ``(..., W)`` bool, the columns measured: one for all images, or one each.
-
-    Returns
-    -------
-    ndarray
-        ``(..., H, W)`` complex128.
-    """
-    return np.asarray(fft2c(x) * np.asarray(mask, np.bool_)[..., None, :])
 
 
 def adjoint(y: ArrayLike, mask: ArrayLike) -> Complex:
@@ -500,9 +479,7 @@ def regular_mask(width: int, acceleration: int) -> Mask:
     return np.asarray((np.arange(width) - width // 2) % acceleration == 0)
 
 
-def smooth_phase(
-    height: int, width: int, *, seed: int, case: int = 0, most: float = 1.5
-) -> Complex:
+def smooth_phase(height: int, width: int, *, seed: int, case: int, most: float) -> Complex:
     """Return ``exp(i phi)``: the phase that field and coil give every pixel, which is never 0.
 
     phi is a random polynomial of second order in the coordinates, scaled to a range of
@@ -562,4 +539,4 @@ def measure(
         x = pixels[i] / 255 * smooth_phase(height, width, seed=seed, case=i, most=phase)
         noise = generator(seed, i, 0).normal(scale=sigma, size=(2, height, width))
         kspace[i] = (fft2c(x) + noise[0] + 1j * noise[1]) * mask[i]
-    return Measured(kspace, mask, (pixels / 255).astype(np.float32), sigma)
+    return Measured(kspace, mask, (pixels / 255).astype(np.float32))

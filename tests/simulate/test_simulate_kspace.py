@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mednb.errors import DataError
 from mednb.simulate import mri as kspace
-from mednb.simulate.mri import adjoint, column_mask, fft2c, forward, ifft2c, measure
+from mednb.simulate.mri import adjoint, column_mask, fft2c, ifft2c, measure
 
 sizes = st.tuples(*[st.sampled_from((7, 8, 9))] * 2)
 
@@ -15,6 +15,10 @@ sizes = st.tuples(*[st.sampled_from((7, 8, 9))] * 2)
 def draw(seed, shape):
     rng = np.random.default_rng(seed)
     return rng.normal(size=shape) + 1j * rng.normal(size=shape)
+
+
+def forward(x, mask):
+    return fft2c(x) * mask[..., None, :]
 
 
 @given(st.integers(0, 999), sizes)
@@ -99,7 +103,7 @@ def test_a_regular_mask_folds_the_image():
 
 
 def test_the_phase_is_smooth_and_as_large_as_asked():
-    phase = kspace.smooth_phase(32, 40, seed=1, most=1.2)
+    phase = kspace.smooth_phase(32, 40, seed=1, case=0, most=1.2)
     assert phase.shape == (32, 40)
     np.testing.assert_allclose(np.abs(phase), 1, atol=1e-12)
     assert np.abs(np.angle(phase)).max() == pytest.approx(1.2)
@@ -107,7 +111,7 @@ def test_the_phase_is_smooth_and_as_large_as_asked():
     np.testing.assert_allclose(np.diff(np.angle(phase), n=3, axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(np.diff(np.angle(phase), n=3, axis=1), 0, atol=1e-12)
     assert np.abs(np.diff(np.angle(phase))).max() > 0.01
-    np.testing.assert_array_equal(kspace.smooth_phase(7, 8, seed=1, most=0), 1)
+    np.testing.assert_array_equal(kspace.smooth_phase(7, 8, seed=1, case=0, most=0), 1)
 
 
 def pictures(n=3, size=(24, 32)):
@@ -123,7 +127,7 @@ def test_what_is_measured():
     assert (np.abs(y.kspace).sum(axis=1) > 0).tolist() == y.mask.tolist()
     for i in range(3):
         np.testing.assert_array_equal(y.mask[i], column_mask(32, 4, seed=7, case=i))
-        x = images[i] / 255 * kspace.smooth_phase(24, 32, seed=7, case=i)
+        x = images[i] / 255 * kspace.smooth_phase(24, 32, seed=7, case=i, most=1.5)
         np.testing.assert_allclose(y.kspace[i], forward(x, y.mask[i]), atol=1e-5)
     every = measure(images[..., None], acceleration=1, seed=7, sigma=0.0)
     np.testing.assert_allclose(np.abs(ifft2c(every.kspace)), every.truth, atol=1e-5)
@@ -135,7 +139,6 @@ def test_the_noise_is_as_strong_as_stated_on_both_sides():
     for noise in (noisy.kspace - clean.kspace, ifft2c(noisy.kspace) - ifft2c(clean.kspace)):
         assert noise.real.std() == pytest.approx(0.05, rel=0.02)
         assert noise.imag.std() == pytest.approx(0.05, rel=0.02)
-    assert noisy.sigma == 0.05
 
 
 def test_reproducible_whatever_the_number_of_cases():
