@@ -90,9 +90,6 @@ def test_every_weight_has_a_finite_gradient():
         assert (a != b).any()
 
 
-# Total variation
-
-
 def noisy_blocks(n=2, sigma=0.1):
     """Blocks of constant grey, their noisy version in 0..1 or a little beyond."""
     rng = np.random.default_rng(0)
@@ -112,7 +109,7 @@ def objective(x, y, weight):
 @pytest.mark.parametrize("weight", [0.02, 0.1])
 def test_with_all_lines_total_variation_is_scikit_images(weight):
     _, image = noisy_blocks()
-    y = Measured(mri.fft2c(image).astype(np.complex64), np.ones((2, 40), bool), image, 0.1)
+    y = Measured(mri.fft2c(image).astype(np.complex64), np.ones((2, 40), bool), image)
     got = reconstruction.total_variation(y, weight, demodulate=False, tolerance=1e-7)
     want = np.stack([denoise_tv_chambolle(i, weight, eps=1e-9, max_num_iter=3000) for i in image])
     np.testing.assert_allclose(got, want, atol=0.01)
