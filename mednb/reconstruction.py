@@ -4,6 +4,7 @@ What an MR scanner measures is made by :mod:`mednb.simulate.mri`. Networks take 
 image without its slow phase, the mask and that phase; a complex number is two channels.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -83,13 +84,15 @@ def total_variation(
     variation. Stops when no image changes by more than ``tolerance``, relative to its length.
     """
     phase = low_phase(measured) if demodulate else np.ones(measured.kspace.shape, np.complex64)
-    found = []
-    # Few at a time stay in the processor's cache, and easy ones need not wait for hard ones.
-    for start in range(0, len(measured), 8):
+
+    def solved(start: int) -> Complex:
         some = slice(start, start + 8)
         y, m = measured.kspace[some], measured.mask[some, None, :]
-        found.append(_least_variation(y, m, phase[some], weight, iterations, tolerance))
-    return np.concatenate(found)
+        return _least_variation(y, m, phase[some], weight, iterations, tolerance)
+
+    # Few at a time stay in the processor's cache, and easy ones need not wait for hard ones.
+    with ThreadPoolExecutor(2) as pool:
+        return np.concatenate(list(pool.map(solved, range(0, len(measured), 8))))
 
 
 def _least_variation(
