@@ -143,10 +143,9 @@ def low_phase(measured: Measured) -> Complex:
     _, height, width = measured.kspace.shape
     # Columns measured without a gap on either side of the middle one, at most 8.
     right, left = measured.mask[:, width // 2 + 1 :], measured.mask[:, : width // 2][:, ::-1]
-    reach = right.shape[1]
-    half = np.cumprod(right & left[:, :reach], axis=1).sum(axis=1).clip(max=8)[:, None]
-    rows = np.abs(np.arange(height) - height // 2)
-    columns = np.abs(np.arange(width) - width // 2)
+    pairs = right & left[:, : right.shape[1]]
+    half = np.cumprod(pairs, axis=1).sum(axis=1).clip(max=8)[:, None]
+    rows, columns = (np.abs(np.arange(n) - n // 2) for n in (height, width))
     # A smooth window, so that the phase does not ring.
     up = np.cos(np.pi / 2 * np.minimum(rows / 9, 1)) ** 2
     across = np.cos(np.pi / 2 * np.minimum(columns / (half + 1), 1)) ** 2
