@@ -3,8 +3,10 @@
 From end-diastole to end-systole of simulated test hearts, whose true displacement is known: three
 classical methods, the network by the recipe of the notebook, and the control that was taught on
 pairs of different hearts. Then two modalities, by mean squares and
-by mutual information, and two visits of a lesion. Notebook 07 shows ``registration.json`` and runs
-one seed again. A run that was stopped goes on where it was. Times are of processor time, a pair.
+by mutual information, and two visits of a lesion.
+Notebook 07 runs one seed again. A run that was stopped goes on where it was: ``registration.json``
+holds four seeds of the network so far, three of the control, and the methods without a seed. Times
+are of processor time, a pair.
 """
 
 import json
