@@ -47,14 +47,14 @@ EXERCISES: dict[str, Exercise] = {
         ),
     ),
     "07-2": Value(
-        lambda found: found["folded"] == 0 and 0 < found["error"] < 4.5,
+        lambda found: found["folded"] == 0 and 0 < found["error"] < 1.8,
         {
             "Some hearts fold: the field is too rough. Take a larger smoothness.":
                 lambda found: found["folded"] > 0,
             "Hardly better than no registration: so stiff a field cannot follow the heart.":
-                lambda found: found["error"] > 5.5,
+                lambda found: found["error"] > 4.5,
             "No fold, but the error is too large: between your value and zero is a better one.":
-                lambda found: found["error"] >= 4.5,
+                lambda found: found["error"] >= 1.8,
         },
         "A dictionary with the numbers 'error' and 'folded', as the cell makes it.",
     ),
