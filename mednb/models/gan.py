@@ -101,7 +101,7 @@ class Adversarial(keras.Model):  # type: ignore[misc]  # Keras has no types
         """Return what D is shown of real and generated images: here the images themselves."""
         return images
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, **_: Any) -> Any:
+    def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return L_D + L_G of what ``call`` gave."""
         loss_d, loss_g = losses(y_pred["real"], y_pred["fake"], y_pred["fooled"])
         self.loss_d_metric.update_state(loss_d)
